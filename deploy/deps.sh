@@ -1,0 +1,130 @@
+#!/bin/bash
+# Brings what certfleet is built and tested with: deploy/deps.sh [BUILD_DIR] [bench]
+#
+# Debian's packages are installed (by sudo when not root), but only those that are missing, so that a second run takes
+# no time. Two things are unpacked into BUILD_DIR/deps instead, touching nothing outside it:
+#   - hiredis >= 1.0, which is the first with TLS, from Debian 13 where this machine's own is older;
+#   - Pebble from Debian unstable, which is the first with ARI, profiles and /set-renewal-info/.
+# `bench` adds lego, to measure beside. They come by apt from this machine's own mirror, with package lists in a
+# private folder, and are authenticated by Debian's archive keyring as any other package is.
+# What was found is left in BUILD_DIR/deps.mk for the Makefile.
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+
+build=${1:-build}
+what=${2:-}
+deps=$build/deps
+mkdir -p "$deps/bin"
+
+packages=(
+    make gcc libc6-dev pkg-config python3 openssl curl
+    libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libuv1-dev libldns-dev libmicrohttpd-dev libidn2-dev
+    libpsl-dev publicsuffix ca-certificates libcmocka-dev
+    redis-server redis-tools knot knot-dnsutils unbound haproxy bind9-dnsutils procps
+    python3-redis python3-msgpack python3-pytest python3-yaml
+)
+
+say() { echo "deps: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo env DEBIAN_FRONTEND=noninteractive "$@"; fi
+}
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+candidate() { apt-cache policy "$1" | awk '/Candidate:/ { print $2 }'; }
+
+# Daemons that are installed for tests are not started: they would take port 53 and 80 of somebody's machine.
+quiet_services() {
+    [ -e /usr/sbin/policy-rc.d ] && return
+    printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
+    as_root chmod 755 /usr/sbin/policy-rc.d
+    trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+}
+
+install_missing() {
+    local missing=() p
+    for p; do installed "$p" || missing+=("$p"); done
+    [ ${#missing[@]} -eq 0 ] && return
+    say "installing ${missing[*]}"
+    [ -n "$updated" ] || as_root apt-get -qq update
+    updated=1
+    quiet_services
+    as_root apt-get -qq -y --no-install-recommends install "${missing[@]}" >&2
+}
+
+# unpack NAME PACKAGE/SUITE...: into $deps/NAME
+unpack() {
+    local name=$1 private=$deps/apt mirror apt deb
+    shift
+    [ -e "$deps/$name/.done" ] && return
+    say "unpacking $* into $deps/$name"
+    private=$(mkdir -p "$private/lists/partial" && cd "$private" && pwd)
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
+    [ -n "$mirror" ] || die "this machine's apt knows no mirror: add a Debian source to /etc/apt and repeat"
+    printf 'Types: deb\nURIs: %s\nSuites: trixie sid\nComponents: main\nSigned-By: %s\n' "$mirror" \
+        /usr/share/keyrings/debian-archive-keyring.gpg >"$private/deps.sources"
+    apt=(apt-get -qq -o "Dir::Etc::SourceList=$private/deps.sources" -o Dir::Etc::SourceParts=/dev/null
+        -o "Dir::State::Lists=$private/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+        -o Acquire::Languages=none -o "APT::Sandbox::User=$(id -un)")
+    [ -n "$private_updated" ] || "${apt[@]}" update
+    private_updated=1
+    rm -rf "${deps:?}/$name" "$private/debs"
+    mkdir -p "$deps/$name" "$private/debs"
+    (cd "$private/debs" && "${apt[@]}" download "$@") || die "apt-get download $* failed"
+    for deb in "$private"/debs/*.deb; do dpkg -x "$deb" "$deps/$name"; done
+    touch "$deps/$name/.done"
+}
+
+first_pc() {
+    local name
+    for name; do pkg-config --exists "$name" && { echo "$name"; return; }; done
+    die "pkg-config knows none of: $*"
+}
+
+updated='' private_updated=''
+install_missing "${packages[@]}"
+if ! pkg-config --exists msgpack-c && ! pkg-config --exists msgpack; then
+    install_missing "$([ "$(candidate libmsgpack-c-dev)" ] && echo libmsgpack-c-dev || echo libmsgpack-dev)"
+fi
+
+hiredis_dir=''
+if ! pkg-config --exists 'hiredis_ssl >= 1.0'; then
+    if dpkg --compare-versions "$(candidate libhiredis-dev)" ge 1.0; then
+        install_missing libhiredis-dev
+    else
+        unpack hiredis libhiredis-dev/trixie libhiredis1.1.0/trixie
+        hiredis_dir=$deps/hiredis
+    fi
+fi
+
+unpack pebble pebble/sid
+pebble=$deps/pebble/usr/bin/pebble
+if ! "$pebble" -version >/dev/null 2>&1; then
+    say "unstable's Pebble does not run here: taking Debian 13's, which has ARI but no profiles"
+    rm -rf "$deps/pebble"
+    unpack pebble pebble/trixie
+fi
+ln -sf ../pebble/usr/bin/pebble "$deps/bin/pebble"
+if [ "$what" = bench ]; then
+    unpack lego lego/sid
+    ln -sf ../lego/usr/bin/lego "$deps/bin/lego"
+fi
+rm -rf "$deps/apt"
+
+libs=(libcurl openssl yaml-0.1 jansson libuv libmicrohttpd libidn2 libpsl)
+libs+=("$(first_pc msgpack-c msgpack)" "$(first_pc ldns libldns)")
+{
+    echo "# Written by deploy/deps.sh."
+    if [ -n "$hiredis_dir" ]; then
+        echo "HIREDIS_CFLAGS := -isystem $hiredis_dir/usr/include"
+        echo "HIREDIS_LIBS := $(find "$hiredis_dir" -name libhiredis_ssl.a) $(find "$hiredis_dir" -name libhiredis.a)"
+    else
+        echo "HIREDIS_CFLAGS := $(pkg-config --cflags hiredis_ssl hiredis)"
+        echo "HIREDIS_LIBS := $(pkg-config --libs hiredis_ssl hiredis)"
+    fi
+    echo "DEPS_CFLAGS := $(pkg-config --cflags "${libs[@]}")"
+    echo "DEPS_LIBS := $(pkg-config --libs "${libs[@]}") -lm"
+    echo "TEST_LIBS := $(pkg-config --libs cmocka)"
+} >"$build/deps.mk"
