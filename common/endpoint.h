@@ -1,0 +1,215 @@
+/* endpoint.h - what the fleet knows of one endpoint, and how it is written down.
+ *
+ * An endpoint is a hash in Redis whose fields are owned by different writers, so that two jobs on it
+ * never overwrite each other: requests own the config, verify jobs own the verdict, issue jobs own
+ * certificate, key and checkpoint. Each field is a msgpack map with a version "V"; a newer version than
+ * known is CF_EVERSION, never a guess.
+ *
+ * Everything here is a value: no network, no clock. Times are Unix milliseconds; 0 means never.
+ */
+#pragma once
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/keypair.h"
+#include "common/names.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ENDPOINT_NAMES_MAX 100
+#define ENDPOINT_ID_MAX 64      /* [a-z0-9][a-z0-9._-]* */
+#define ENDPOINT_TENANT_MAX 64
+#define ENDPOINT_AUTHORITY_MAX 64
+#define ENDPOINT_PROFILE_MAX 64
+#define ENDPOINT_CODE_MAX 32
+
+enum endpoint_type { ENDPOINT_EXTERNAL = 1, ENDPOINT_INTERNAL = 2 };
+enum challenge_type { CHALLENGE_HTTP01 = 1, CHALLENGE_DNS01 = 2 };
+
+/* Field c: what was asked for. */
+struct endpoint_config {
+	char id[ENDPOINT_ID_MAX + 1];
+	char tenant[ENDPOINT_TENANT_MAX + 1];
+	enum endpoint_type type;
+	char target[NAME_SIZE];                 /* "" for internal without one */
+	char authority[ENDPOINT_AUTHORITY_MAX + 1]; /* "" = the first of the config */
+	char profile[ENDPOINT_PROFILE_MAX + 1]; /* "" = the authority's */
+	enum key_type key_type;
+	char (*names)[NAME_SIZE];               /* owned; as name_parse() gives them, sorted, unique */
+	size_t names_n;
+	int64_t created_ms;
+	int64_t renew_asked_ms;                 /* a person's or program's "renew now" */
+	int64_t revoke_asked_ms;
+	int32_t revoke_reason;                  /* RFC 5280 CRLReason */
+	bool removing;
+};
+
+void endpoint_config_release(struct endpoint_config *c);
+void endpoint_config_copy(struct endpoint_config *to, const struct endpoint_config *from);
+int endpoint_config_encode(const struct endpoint_config *c, struct buf *out);
+int endpoint_config_decode(const void *bytes, size_t n, struct endpoint_config *out, struct why *why);
+/** Sorts, removes doubles, checks counts and characters. Names are already parsed. */
+int endpoint_config_check(struct endpoint_config *c, struct why *why);
+/** Names that go into an order: those covered by a wildcard of the same endpoint are left out.
+ * Fills out[names_n] with borrowed pointers; returns how many. */
+size_t endpoint_order_names(const struct endpoint_config *c, const char **out);
+
+/* Field v: what DNS and our looks say. */
+enum record_status { RECORD_UNKNOWN, RECORD_MISSING, RECORD_WRONG, RECORD_RIGHT, RECORD_ERROR };
+enum verdict { VERDICT_UNSURE, VERDICT_CAN, VERDICT_CANNOT };
+enum claim { CLAIM_UNPROVEN, CLAIM_HELD, CLAIM_ELSEWHERE };
+
+/** One DNS record that the owner must create, and what was seen of it. */
+struct record_look {
+	enum record_status status;
+	char code[ENDPOINT_CODE_MAX + 1]; /* diagnosis code (design section 7); "" when right */
+	char observed[NAME_SIZE + 32];    /* cleaned; "" if nothing */
+};
+
+struct name_verdict {
+	char name[NAME_SIZE];
+	struct record_look traffic;       /* external only */
+	struct record_look challenge;     /* _acme-challenge CNAME */
+	enum verdict http01, dns01;
+	enum claim claim;
+	bool proven;                      /* this tenant's proof was seen in this look */
+	bool proof_exclusive;             /* by the label CNAME, which can name one tenant only */
+};
+
+struct endpoint_verdict {
+	int64_t looked_ms;
+	int64_t changed_ms;               /* when the statuses last changed */
+	uint32_t unchanged_looks;
+	uint64_t generation;              /* of the config that was looked at */
+	struct name_verdict *names;       /* owned, in the config's order */
+	size_t names_n;
+};
+
+void endpoint_verdict_release(struct endpoint_verdict *v);
+int endpoint_verdict_encode(const struct endpoint_verdict *v, struct buf *out);
+int endpoint_verdict_decode(const void *bytes, size_t n, struct endpoint_verdict *out, struct why *why);
+const struct name_verdict *endpoint_verdict_of(const struct endpoint_verdict *v, const char *name);
+
+/* Field x: the certificate and its renewal. Absent: none. */
+struct endpoint_cert {
+	unsigned char *der;               /* owned; the leaf */
+	size_t der_len;
+	char chain_sha[65];               /* names chain:SHA, the intermediates */
+	char authority[ENDPOINT_AUTHORITY_MAX + 1];
+	char serial[41];
+	char ari_id[96];
+	int64_t not_before_ms, not_after_ms;
+	int64_t issued_ms;
+	int64_t renew_at_ms;              /* the planned instant: inside the ARI window, else by fraction */
+	int64_t ari_start_ms, ari_end_ms; /* 0: the CA gives none */
+	int64_t ari_next_ms;              /* when to ask again; 0: never */
+	uint64_t generation;              /* of the config that it was issued for */
+	uint32_t renewals;
+	int64_t revoked_ms;
+	enum key_type key_type;
+	bool partial;                     /* some of the config's names are left out */
+};
+
+void endpoint_cert_release(struct endpoint_cert *x);
+int endpoint_cert_encode(const struct endpoint_cert *x, struct buf *out);
+int endpoint_cert_decode(const void *bytes, size_t n, struct endpoint_cert *out, struct why *why);
+
+/* Field i: how issuing goes; issue jobs own it. */
+struct endpoint_issuance {
+	uint32_t failures;                /* in a row */
+	int64_t failed_ms;                /* last failure */
+	int64_t next_ms;                  /* no attempt before */
+	int64_t ordered_ms;               /* last newOrder */
+	char code[ENDPOINT_CODE_MAX + 1]; /* why it failed last; "" after a success */
+	char detail[513];                 /* the CA's own words, cleaned */
+	char actor[16];                   /* owner, operator, authority, nobody */
+	char challenge[16];               /* which one was used last */
+	int64_t revoked_ms;
+};
+
+int endpoint_issuance_encode(const struct endpoint_issuance *i, struct buf *out);
+int endpoint_issuance_decode(const void *bytes, size_t n, struct endpoint_issuance *out, struct why *why);
+
+/* Fields jv, ji: the job records, written by the Lua scripts alone (common/queue.h).
+ * msgpack array [where, due, lane, intent, attempt, lapses, want, have, token, worker, since, why]. */
+enum job_where { JOB_NONE, JOB_DUE, JOB_RUNNING, JOB_PARKED };
+enum queue_id { QUEUE_VERIFY, QUEUE_ISSUE };
+enum job_intent { INTENT_LOOK, INTENT_PROVISION, INTENT_RENEW, INTENT_REVOKE, INTENT_REMOVE };
+enum job_lane { LANE_PERSON, LANE_URGENT, LANE_NORMAL, LANE_SUSPECT };
+
+struct job_record {
+	enum job_where where;
+	int64_t due_ms;        /* due: when; running: when its lease lapses */
+	enum job_lane lane;
+	enum job_intent intent;
+	uint32_t attempt;      /* starts since the last finish */
+	uint32_t lapses;
+	uint64_t want, have;
+	char token[33];
+	char worker[65];
+	int64_t since_ms;
+	char why[65];
+};
+
+int job_record_decode(const void *bytes, size_t n, struct job_record *out, struct why *why);
+const char *queue_name(enum queue_id q);         /* "verify", "issue" */
+const char *job_where_name(enum job_where w);    /* "none", "due", "running", "parked" */
+const char *job_intent_name(enum job_intent i);  /* "look", "provision", "renew", "revoke", "remove" */
+int job_intent_parse(const char *name, enum job_intent *out);
+const char *job_lane_name(enum job_lane l);      /* "person", "urgent", "normal", "suspect" */
+
+/* All of it. has_* tell which fields were there. */
+struct endpoint {
+	struct endpoint_config config;
+	uint64_t generation;
+	struct endpoint_verdict verdict;
+	struct endpoint_cert cert;
+	struct endpoint_issuance issuance;
+	struct job_record jobs[2]; /* by enum queue_id */
+	bool has_verdict, has_cert, has_checkpoint, has_dropped;
+};
+
+void endpoint_release(struct endpoint *e);
+
+/** The HMGET order of endpoint_decode(). */
+#define ENDPOINT_FIELDS "c", "g", "v", "x", "i", "jv", "ji", "o", "d"
+#define ENDPOINT_FIELDS_N 9
+struct endpoint_field {
+	const void *bytes; /* NULL: absent */
+	size_t len;
+};
+/** CF_ENOTFOUND if c is absent. fields in the order of ENDPOINT_FIELDS; of o and d only presence counts. */
+int endpoint_decode(const struct endpoint_field fields[ENDPOINT_FIELDS_N], struct endpoint *out,
+		    struct why *why);
+
+/* What people are told: one word, by the precedence of design section 3. */
+enum endpoint_state {
+	STATE_REMOVING,
+	STATE_PARKED,
+	STATE_DEPARTED,
+	STATE_EXPIRED,
+	STATE_FAILING,
+	STATE_PARTIAL,
+	STATE_PROVISIONING,
+	STATE_WAITING_DNS,
+	STATE_ACTIVE,
+};
+const char *endpoint_state_name(enum endpoint_state s);
+int endpoint_state_parse(const char *name, enum endpoint_state *out);
+/** The state and a short reason code ("" when there is nothing to add). code has room for ENDPOINT_CODE_MAX + 1. */
+enum endpoint_state endpoint_state_of(const struct endpoint *e, int64_t now_ms, char *code);
+
+/* The records that the owner must create (design section 3). */
+struct dns_record {
+	char owner[NAME_SIZE + 16];  /* "_acme-challenge.shop.example.com" */
+	char target[NAME_SIZE];      /* what the CNAME points to */
+	bool challenge;              /* else traffic */
+	const char *name;            /* borrowed from the config */
+	const struct record_look *look; /* borrowed from the verdict; NULL before the first look */
+};
+/** Two a name for external, one for internal; base and wildcard share their challenge record.
+ * *out is owned (free()). zone is the challenge zone for new labels. */
+size_t endpoint_records(const struct endpoint *e, const uint8_t label_key[32], const char *zone,
+			struct dns_record **out);
