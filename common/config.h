@@ -1,0 +1,252 @@
+/* config.h - the configuration file (YAML) read into one plain struct.
+ *
+ * Every key is a row of the schema (common/config_schema.c): its type, bounds, default and what is
+ * expected, so that reading, `config check`, printing and freeing agree. Unknown and doubled keys,
+ * wrong types and impossible values are refused; each error reads "FILE:LINE:COL:
+ * challenges.zones[0]: expected …, got …", and up to CONFIG_ERRORS_MAX of a file are told at once.
+ * Files are at most 1 MiB, 16 levels deep; YAML anchors, aliases, tags and second documents are
+ * refused.
+ *
+ * Secrets are never in the file itself, only paths to them; nothing here opens a key file but
+ * config_check_files(), and config_redis_options() for the password. Optional strings are NULL,
+ * optional lists have n == 0, when not given. The struct owns everything in it, and does not change
+ * once loaded.
+ */
+#pragma once
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "common/redis.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_ERRORS_MAX 20
+
+struct config_strings {
+	char **items;
+	size_t n;
+};
+
+/** "203.0.113.10:53", "[2001:db8::10]:53", "host.example:80", "localhost:80" where names are
+ * allowed. */
+struct config_address {
+	char *text; /* as it was written */
+	char *host; /* the address without brackets, or the host name */
+	uint16_t port;
+	bool is_ip;
+	union { /* when is_ip, with the port */
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} addr;
+};
+
+struct config_addresses {
+	struct config_address *items;
+	size_t n;
+};
+
+/** "127.0.0.0/8", "fd00::/8". */
+struct config_range {
+	int family; /* AF_INET, AF_INET6 */
+	uint8_t bytes[16];
+	uint8_t prefix;
+};
+
+struct config_ranges {
+	struct config_range *items;
+	size_t n;
+};
+
+/** "300/3h": a burst of count, refilled over window_ms. count 0: no limit. */
+struct config_rate {
+	uint32_t count;
+	int64_t window_ms;
+};
+
+struct config_limits {
+	struct config_rate new_orders;
+	struct config_rate certificates_per_registered_domain;
+	struct config_rate duplicates;
+	struct config_rate failed_authorizations;
+	struct config_rate requests; /* "100/1s": to the CA as a whole */
+};
+
+struct config_authority {
+	char *name;      /* [a-z0-9-], unique */
+	char *directory; /* https:// URL */
+	struct config_strings contact;
+	bool terms_of_service_agreed;
+	char *profile;
+	char *ca_file; /* whom to trust for the CA's own HTTPS; NULL: the system's */
+	struct config_strings caa_identities; /* empty: the directory's */
+	struct {
+		char *kid;
+		char *hmac_key_file;
+	} eab; /* both NULL: none */
+	struct config_limits limits;
+	uint32_t max_requests; /* live at once; 128 */
+};
+
+struct config_authorities {
+	struct config_authority *items; /* in order of preference */
+	size_t n;
+};
+
+struct config_nameserver {
+	char *name;
+	struct config_addresses addresses; /* port 53 unless given */
+};
+
+struct config_nameservers {
+	struct config_nameserver *items;
+	size_t n;
+};
+
+/** A target that belongs to one tenant alone: a CNAME to it proves that tenant's claim. */
+struct config_target {
+	char *host;
+	char *tenant;
+};
+
+struct config_targets {
+	struct config_target *items;
+	size_t n;
+};
+
+struct config_webhook {
+	char *url;
+	char *secret_file;
+};
+
+struct config_webhooks {
+	struct config_webhook *items;
+	size_t n;
+};
+
+/** Bits of config.worker.roles. */
+enum config_role {
+	ROLE_JOBS = 1 << 0,
+	ROLE_HTTP_01 = 1 << 1,
+	ROLE_DNS_01 = 1 << 2,
+	ROLE_TLS_ALPN_01 = 1 << 3,
+	ROLE_NOTIFY = 1 << 4,
+};
+
+enum config_dns_provider { DNS_PROVIDER_BUILTIN };
+
+struct config {
+	char *fleet; /* [A-Za-z0-9_-], at most 64 */
+	struct {
+		char *url;  /* as written */
+		char *host; /* from url; NULL with unix_path */
+		char *unix_path;
+		uint16_t port;
+		uint32_t db;
+		bool use_tls;
+		char *username;
+		char *password_file;
+		char *password; /* filled by config_redis_options() */
+		struct {
+			char *ca_file;
+			char *cert_file;
+			char *key_file;
+		} tls;
+		uint32_t replicas;          /* how many must acknowledge at a barrier; 0 */
+		int64_t barrier_timeout_ms; /* 2 s */
+		int64_t timeout_ms;         /* a command's; 5 s */
+	} redis;
+	struct {
+		char *accounts_key_file;
+		char *certificates_key_file;
+	} vault;
+	struct config_authorities authorities;
+	struct {
+		struct config_strings zones; /* the first gives new labels */
+		char *label_key_file;
+		struct config_nameservers nameservers;
+		uint32_t dns_provider; /* enum config_dns_provider */
+		bool trust_target_cname;
+	} challenges;
+	struct config_targets targets;
+	struct {
+		struct config_addresses servers; /* 127.0.0.1:53 */
+		int64_t timeout_ms;              /* 3 s */
+	} resolver;
+	struct {
+		struct config_ranges allow; /* else refused: loopback, private, link-local … */
+	} network;
+	struct {
+		struct config_address listen; /* text NULL: none; 127.0.0.1:8080 */
+		char *tokens_file;
+		int64_t verify_every_ms; /* 1 h */
+		int64_t verify_fast_ms;  /* 5 s: while a new endpoint waits for its owner */
+		int64_t proof_every_ms;  /* 24 h */
+		int64_t lease_ms;        /* the leader's; 5 s */
+	} scheduler;
+	struct {
+		char *name;     /* default: hostname-pid */
+		uint32_t roles; /* enum config_role bits; jobs, http-01, dns-01 */
+		struct {
+			uint32_t verify; /* 1000 */
+			uint32_t issue;  /* 200 */
+		} slots;
+		int64_t lease_ms;             /* of a job; 30 s */
+		int64_t drain_ms;             /* grace at SIGTERM; 30 s */
+		struct config_address listen; /* /healthz, /readyz, /metrics; text NULL: none */
+		struct {
+			struct config_addresses listen;    /* 0.0.0.0:80 when the role is on */
+			struct config_addresses advertise; /* where other workers ask it before the
+							      CA is told; empty: listen */
+		} http_01, dns_01, tls_alpn_01; /* dns_01: 0.0.0.0:53, tls_alpn_01: 0.0.0.0:443 */
+	} worker;
+	struct {
+		struct config_webhooks webhooks;
+	} alerts;
+	struct {
+		uint32_t level;  /* enum log_level; info */
+		uint32_t format; /* enum log_format; logfmt */
+	} log;
+};
+
+/** What was wrong: one line each, "FILE:LINE:COL: path: …". */
+struct config_errors {
+	char *lines[CONFIG_ERRORS_MAX]; /* owned */
+	size_t n;
+	size_t more; /* how many were not kept */
+};
+
+void config_errors_release(struct config_errors *e);
+/** All lines, each ended by a newline. */
+void config_errors_text(const struct config_errors *e, struct buf *out);
+
+/** 0: *out is the configuration, to be given to config_free(). CF_EINVAL, CF_ETOOBIG, CF_EIO:
+ * errors says why (release it), *out is untouched. errors need not be initialized. */
+int config_load(const char *path, struct config **out, struct config_errors *errors);
+/** The same from memory; name stands where the file's would. */
+int config_parse(const char *name, const char *text, size_t len, struct config **out,
+	struct config_errors *errors);
+/** NULL is a no-op. */
+void config_free(struct config *c);
+
+/** Looks at every file that is named: there, readable, a plain file, of sensible size, and secrets
+ * not readable by everyone. Opens key files but reads nothing. errors as for config_load(). */
+int config_check_files(const struct config *c, struct config_errors *errors);
+
+/** Fills *out with pointers that live as long as c; client_name is borrowed. Reads the password
+ * file: CF_EIO with a why that names it. */
+int config_redis_options(
+	struct config *c, const char *client_name, struct redis_options *out, struct why *why);
+
+/** Every key with the value in force, as YAML that config_parse() reads to the same configuration.
+ */
+void config_print_effective(const struct config *c, struct buf *out);
+
+/** The authority of that name, NULL if there is none. */
+const struct config_authority *config_authority(const struct config *c, const char *name);
+/** worker.name, or "hostname-pid" into buf. */
+const char *config_worker_name(const struct config *c, char *buf, size_t size);
