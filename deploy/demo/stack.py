@@ -1,0 +1,309 @@
+"""A whole certfleet beside the real servers it works with, in a private folder on free loopback ports.
+
+    with Stack() as stack:
+        stack.cli("endpoint", "add", "shop.example.test", "--type", "external")
+
+The picture, all on 127.0.0.1:
+
+    Pebble (the authority) ──asks──► Unbound ──stub──► Knot: the customers' zones and the platform's
+       │                                     └──stub──► certfleet-worker's DNS: the challenge zone
+       └──http-01──► HAProxy :http ──► certfleet-worker's http-01 responders
+    a browser ─────► HAProxy :https ◄── PEM files ◄── certfleet sync ◄── Redis ◄── workers, schedulers
+
+The demo and the end-to-end tests both stand on this. Standard library only.
+"""
+import atexit
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+from servers import (LOOPBACK, HAProxy, Knot, Pebble, Redis, Server, ServerError, Unbound, accepts, dns_answers,
+                     free_port, wait_until)
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CHALLENGE_ZONE = "acme.platform.test"
+TARGET = "ingress.platform.test"
+ZONES = ("platform.test", "example.test", "example-customer.test", "internal.test")
+
+
+def build_dir():
+    return os.path.join(TOP, os.environ.get("CERTFLEET_BUILD", "build/release"))
+
+
+def pebble_program():
+    unpacked = os.path.join(TOP, "build/deps/bin/pebble")
+    return unpacked if os.path.exists(unpacked) else "pebble"
+
+
+def to_yaml(value, indent=0):
+    """Enough YAML for a configuration: mappings, lists, scalars."""
+    pad = "  " * indent
+    if isinstance(value, dict):
+        out = ""
+        for key, v in value.items():
+            nested = isinstance(v, dict) and v
+            out += f"{pad}{key}:" + (f"\n{to_yaml(v, indent + 1)}" if nested else f" {to_yaml(v)}\n")
+        return out
+    if isinstance(value, list):
+        return "[" + ", ".join(to_yaml(v) if not isinstance(v, dict) else
+                               "{ " + ", ".join(f"{k}: {to_yaml(x)}" for k, x in v.items()) + " }"
+                               for v in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    return json.dumps(str(value))
+
+
+class Scheduler(Server):
+    def __init__(self, folder, name, program, config, port):
+        self.name = name
+        super().__init__(folder)
+        self.port = port
+        self.argv = [program, "-c", config]
+
+    def ready(self):
+        return self.get("/readyz")[0] == 200
+
+    def get(self, path):
+        """Status and body of a plain HTTP GET; (0, "") when nobody answers."""
+        done = subprocess.run(["curl", "-s", "-m", "5", "-w", "\n%{http_code}", f"http://{LOOPBACK}:{self.port}{path}"],
+                              capture_output=True, text=True, check=False)
+        body, _, code = done.stdout.rpartition("\n")
+        return int(code or 0), body
+
+
+class Worker(Server):
+    stop_seconds = 40
+
+    def __init__(self, folder, name, program, config, http_port, dns_port):
+        self.name = name
+        super().__init__(folder)
+        self.http_port, self.dns_port = http_port, dns_port
+        self.argv = [program, "-c", config]
+
+    def ready(self):
+        return accepts(self.http_port) and dns_answers(self.dns_port, CHALLENGE_ZONE) == 0
+
+
+class Sync(Server):
+    """`certfleet sync`: the edge agent."""
+    name = "sync"
+
+    def __init__(self, folder, program, config, certs, reload_command):
+        super().__init__(folder)
+        self.argv = [program, "-c", config, "sync", "--dir", certs, "--reload", reload_command]
+
+    def ready(self):
+        return True
+
+
+class Stack:
+    """Everything, made and started in order, stopped in reverse order.
+
+    pebble: arguments of servers.Pebble (nonce_reject, authz_reuse, validity, ...)
+    config: merged over the certfleet configuration, one level deep
+    """
+
+    def __init__(self, workers=2, schedulers=2, zones=ZONES, sync=True, pebble=None, config=None, folder=None,
+                 keep=False, say=lambda text: None):
+        self.folder = folder or tempfile.mkdtemp(prefix="certfleet-")
+        self.keep = keep or bool(os.environ.get("CERTFLEET_KEEP"))
+        self.say = say
+        self._started = []
+        self._stopped = False
+        self._pid = os.getpid()
+        atexit.register(self.stop)
+        self._with_sync = sync
+        self._extra = config or {}
+        self._make(workers, schedulers, zones, pebble or {})
+
+    # --- what there is
+
+    def _make(self, workers, schedulers, zones, pebble):
+        self.worker_ports = [(free_port(), free_port()) for _ in range(workers)]
+        self.scheduler_ports = [free_port() for _ in range(schedulers)]
+        self.redis = Redis(self.path("redis"))
+        self.knot = Knot(self.path("knot"), zones)
+        responders = [(LOOPBACK, dns) for _, dns in self.worker_ports]
+        stubs = {zone: [(LOOPBACK, self.knot.port)] for zone in zones}
+        if responders:
+            stubs[CHALLENGE_ZONE] = responders
+        self.unbound = Unbound(self.path("unbound"), stubs)
+        self.haproxy = HAProxy(self.path("haproxy"), [(LOOPBACK, http) for http, _ in self.worker_ports])
+        self.pebble = Pebble(self.path("pebble"), pebble_program(), self.unbound.port, self.haproxy.http_port,
+                             self.haproxy.https_port, **pebble)
+        self.schedulers, self.workers, self.sync = [], [], None
+        self._write_config()
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def _write_config(self):
+        for key in ("accounts", "certificates", "label"):
+            with open(os.open(self.path(f"{key}.key"), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+                f.write(secrets.token_bytes(32))
+        self.config = self.path("certfleet.yaml")
+        self.write_config(self.config)
+        self.worker_configs = []
+        for i, (http, dns) in enumerate(self.worker_ports, 1):
+            self.worker_configs.append(self.write_config(self.path(f"worker{i}.yaml"), {
+                "worker": {"http_01": {"listen": [f"{LOOPBACK}:{http}"]},
+                           "dns_01": {"listen": [f"{LOOPBACK}:{dns}"]}}}))
+        self.scheduler_configs = [
+            self.write_config(self.path(f"scheduler{i}.yaml"), {"scheduler": {"listen": f"{LOOPBACK}:{port}"}})
+            for i, port in enumerate(self.scheduler_ports, 1)]
+
+    def base_config(self):
+        return {
+            "fleet": "demo",
+            "redis": {"url": self.redis.url},
+            "vault": {"accounts_key_file": self.path("accounts.key"),
+                      "certificates_key_file": self.path("certificates.key")},
+            "authorities": [{
+                "name": "pebble", "directory": self.pebble.directory, "contact": ["mailto:ops@platform.test"],
+                "terms_of_service_agreed": True, "profile": "default", "ca_file": self.pebble.ca_file}],
+            "challenges": {
+                "zones": [CHALLENGE_ZONE], "label_key_file": self.path("label.key"),
+                "nameservers": [{"name": f"ns{i}.{CHALLENGE_ZONE}", "addresses": [LOOPBACK]}
+                                for i in range(1, len(self.worker_ports) + 1)],
+                "dns_provider": "builtin"},
+            "resolver": {"servers": [f"{LOOPBACK}:{self.unbound.port}"], "timeout": "3s"},
+            "scheduler": {"verify_every": "1h", "proof_every": "24h"},
+            "worker": {"roles": ["jobs", "http-01", "dns-01"], "slots": {"verify": 200, "issue": 200}},
+        }
+
+    def write_config(self, path, changes=None):
+        """The common configuration with `changes` merged in, written to path."""
+        config = merge(merge(self.base_config(), self._extra), changes or {})
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(to_yaml(config))
+        return path
+
+    # --- life
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *exc):
+        self.stop()
+
+    def start(self):
+        self.say("Redis, Knot (the customers' DNS), Unbound (the resolver)")
+        for server in (self.redis, self.knot, self.unbound):
+            self._start(server)
+        self.knot.add((TARGET, "A", LOOPBACK))
+        self.say("HAProxy (the edge), Pebble (the ACME authority)")
+        self._start(self.haproxy)
+        self._start(self.pebble)
+        self.say(f"{len(self.scheduler_ports)} schedulers, {len(self.worker_ports)} workers"
+                 + (", certfleet sync" if self._with_sync else ""))
+        for i in range(len(self.scheduler_ports)):
+            self.schedulers.append(self._start(self.new_scheduler(i), wait=False))
+        for i in range(len(self.worker_ports)):
+            self.workers.append(self._start(self.new_worker(i), wait=False))
+        for server in self.schedulers + self.workers:
+            server.wait_ready()
+        if self._with_sync:
+            self.sync = self._start(self.new_sync())
+        return self
+
+    def _start(self, server, wait=True):
+        self._started.append(server)
+        return server.start(wait)
+
+    def program(self, name):
+        return os.path.join(build_dir(), name)
+
+    def new_scheduler(self, i):
+        return Scheduler(self.path(f"scheduler{i + 1}"), f"scheduler{i + 1}", self.program("certfleet-scheduler"),
+                         self.scheduler_configs[i], self.scheduler_ports[i])
+
+    def new_worker(self, i):
+        return Worker(self.path(f"worker{i + 1}"), f"worker{i + 1}", self.program("certfleet-worker"),
+                      self.worker_configs[i], *self.worker_ports[i])
+
+    def new_sync(self):
+        return Sync(self.path("sync"), self.program("certfleet"), self.config, self.haproxy.certs,
+                    self.haproxy.reload_command)
+
+    def stop(self):
+        """Ends everything, at most once, and only in the process that made it."""
+        if self._stopped or os.getpid() != self._pid:
+            return
+        self._stopped = True
+        for server in reversed(self._started):
+            server.kill() if server in (self.pebble, self.unbound, self.knot) else server.stop()
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- use
+
+    def cli(self, *args, check=True, timeout=60, config=None, stdin=None):
+        """Runs certfleet with args; gives what it printed, its status and its errors."""
+        done = subprocess.run([self.program("certfleet"), "-c", config or self.config, *map(str, args)],
+                              capture_output=True, text=True, timeout=timeout, check=False, input=stdin)
+        if check and done.returncode:
+            raise ServerError(f"certfleet {' '.join(map(str, args))}: status {done.returncode}\n"
+                              f"{done.stdout}{done.stderr}")
+        return done
+
+    def cli_json(self, *args, **kwargs):
+        return json.loads(self.cli("--json", *args, **kwargs).stdout)
+
+    def curl(self, name, *args, root=None, check=True):
+        """GET https://name/ at the edge, trusting only the authority's root."""
+        done = subprocess.run(
+            ["curl", "-sS", "-m", "10", "--cacert", root or self.pebble.root_file, "--resolve",
+             f"{name}:{self.haproxy.https_port}:{LOOPBACK}", *args, f"https://{name}:{self.haproxy.https_port}/"],
+            capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise ServerError(f"https://{name}/ at the edge: {done.stderr.strip()}")
+        return done
+
+    def served(self, name):
+        """What the edge serves for a name: {serial, subject, issuer, ...} by openssl, or None."""
+        pem = subprocess.run(
+            ["openssl", "s_client", "-connect", f"{LOOPBACK}:{self.haproxy.https_port}", "-servername", name],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=10).stdout
+        done = subprocess.run(["openssl", "x509", "-noout", "-serial", "-issuer", "-enddate", "-ext", "subjectAltName"],
+                              input=pem, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return None
+        lines = done.stdout.splitlines()
+        facts = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith(" "))
+        facts["names"] = sorted(x.strip()[4:] for x in lines[-1].split(",")) if "DNS:" in lines[-1] else []
+        return facts
+
+    def serial_served(self, name):
+        facts = self.served(name)
+        return facts["serial"].upper().lstrip("0") if facts else None
+
+
+def merge(base, over):
+    """over's values win; mappings are merged, lists and scalars replaced."""
+    out = dict(base)
+    for key, value in over.items():
+        out[key] = merge(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
+    return out
+
+
+def die_with_signals():
+    """SIGTERM and SIGHUP end a program as Ctrl-C does, so that `finally` and `with` clean up."""
+    def leave(number, frame):
+        raise KeyboardInterrupt
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+
+
+if __name__ == "__main__":
+    sys.exit("this is a module: see demo.py")
