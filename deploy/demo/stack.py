@@ -21,6 +21,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 
 from servers import (LOOPBACK, HAProxy, Knot, Pebble, Redis, Server, ServerError, Unbound, accepts, dns_answers,
                      free_port, wait_until)
@@ -46,13 +48,13 @@ def to_yaml(value, indent=0):
     if isinstance(value, dict):
         out = ""
         for key, v in value.items():
-            nested = isinstance(v, dict) and v
+            nested = v and (isinstance(v, dict) or isinstance(v, list) and isinstance(v[0], dict))
             out += f"{pad}{key}:" + (f"\n{to_yaml(v, indent + 1)}" if nested else f" {to_yaml(v)}\n")
         return out
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "".join(f"{pad}- " + to_yaml(v, indent + 1).lstrip() for v in value)
     if isinstance(value, list):
-        return "[" + ", ".join(to_yaml(v) if not isinstance(v, dict) else
-                               "{ " + ", ".join(f"{k}: {to_yaml(x)}" for k, x in v.items()) + " }"
-                               for v in value) + "]"
+        return "[" + ", ".join(to_yaml(v) for v in value) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
@@ -60,7 +62,9 @@ def to_yaml(value, indent=0):
     return json.dumps(str(value))
 
 
-class Scheduler(Server):
+class Daemon(Server):
+    """One of ours: ready when its /readyz says so."""
+
     def __init__(self, folder, name, program, config, port):
         self.name = name
         super().__init__(folder)
@@ -72,23 +76,28 @@ class Scheduler(Server):
 
     def get(self, path):
         """Status and body of a plain HTTP GET; (0, "") when nobody answers."""
-        done = subprocess.run(["curl", "-s", "-m", "5", "-w", "\n%{http_code}", f"http://{LOOPBACK}:{self.port}{path}"],
-                              capture_output=True, text=True, check=False)
-        body, _, code = done.stdout.rpartition("\n")
-        return int(code or 0), body
+        try:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode(errors="replace")
+        except OSError:
+            return 0, ""
 
 
-class Worker(Server):
+class Scheduler(Daemon):
+    pass
+
+
+class Worker(Daemon):
     stop_seconds = 40
 
-    def __init__(self, folder, name, program, config, http_port, dns_port):
-        self.name = name
-        super().__init__(folder)
+    def __init__(self, folder, name, program, config, port, http_port, dns_port):
+        super().__init__(folder, name, program, config, port)
         self.http_port, self.dns_port = http_port, dns_port
-        self.argv = [program, "-c", config]
 
     def ready(self):
-        return accepts(self.http_port) and dns_answers(self.dns_port, CHALLENGE_ZONE) == 0
+        return super().ready() and accepts(self.http_port) and dns_answers(self.dns_port, CHALLENGE_ZONE) == 0
 
 
 class Sync(Server):
@@ -127,6 +136,7 @@ class Stack:
 
     def _make(self, workers, schedulers, zones, pebble):
         self.worker_ports = [(free_port(), free_port()) for _ in range(workers)]
+        self.worker_health_ports = [free_port() for _ in range(workers)]
         self.scheduler_ports = [free_port() for _ in range(schedulers)]
         self.redis = Redis(self.path("redis"))
         self.knot = Knot(self.path("knot"), zones)
@@ -152,9 +162,9 @@ class Stack:
         self.write_config(self.config)
         self.worker_configs = []
         for i, (http, dns) in enumerate(self.worker_ports, 1):
-            self.worker_configs.append(self.write_config(self.path(f"worker{i}.yaml"), {
-                "worker": {"http_01": {"listen": [f"{LOOPBACK}:{http}"]},
-                           "dns_01": {"listen": [f"{LOOPBACK}:{dns}"]}}}))
+            self.worker_configs.append(self.write_config(self.path(f"worker{i}.yaml"), {"worker": {
+                "name": f"worker{i}", "listen": f"{LOOPBACK}:{self.worker_health_ports[i - 1]}",
+                "http_01": {"listen": [f"{LOOPBACK}:{http}"]}, "dns_01": {"listen": [f"{LOOPBACK}:{dns}"]}}}))
         self.scheduler_configs = [
             self.write_config(self.path(f"scheduler{i}.yaml"), {"scheduler": {"listen": f"{LOOPBACK}:{port}"}})
             for i, port in enumerate(self.scheduler_ports, 1)]
@@ -170,12 +180,15 @@ class Stack:
                 "terms_of_service_agreed": True, "profile": "default", "ca_file": self.pebble.ca_file}],
             "challenges": {
                 "zones": [CHALLENGE_ZONE], "label_key_file": self.path("label.key"),
-                "nameservers": [{"name": f"ns{i}.{CHALLENGE_ZONE}", "addresses": [LOOPBACK]}
-                                for i in range(1, len(self.worker_ports) + 1)],
+                "nameservers": [{"name": f"ns{i}.{CHALLENGE_ZONE}", "addresses": [f"{LOOPBACK}:{dns}"]}
+                                for i, (_, dns) in enumerate(self.worker_ports, 1)],
                 "dns_provider": "builtin"},
             "resolver": {"servers": [f"{LOOPBACK}:{self.unbound.port}"], "timeout": "3s"},
-            "scheduler": {"verify_every": "1h", "proof_every": "24h"},
-            "worker": {"roles": ["jobs", "http-01", "dns-01"], "slots": {"verify": 200, "issue": 200}},
+            # Everything here is on loopback, where a worker would otherwise refuse to be sent.
+            "network": {"allow": ["127.0.0.0/8"]},
+            "scheduler": {"verify_every": "1h", "verify_fast": "1s", "proof_every": "24h"},
+            "worker": {"roles": ["jobs", "http-01", "dns-01"], "slots": {"verify": 200, "issue": 200},
+                       "lease": "10s"},
         }
 
     def write_config(self, path, changes=None):
@@ -230,7 +243,7 @@ class Stack:
 
     def new_worker(self, i):
         return Worker(self.path(f"worker{i + 1}"), f"worker{i + 1}", self.program("certfleet-worker"),
-                      self.worker_configs[i], *self.worker_ports[i])
+                      self.worker_configs[i], self.worker_health_ports[i], *self.worker_ports[i])
 
     def new_sync(self):
         return Sync(self.path("sync"), self.program("certfleet"), self.config, self.haproxy.certs,
