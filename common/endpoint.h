@@ -56,6 +56,10 @@ int endpoint_config_check(struct endpoint_config *c, struct why *why);
  * Fills out[names_n] with borrowed pointers; returns how many. */
 size_t endpoint_order_names(const struct endpoint_config *c, const char **out);
 
+/** A fingerprint of what a certificate depends on: names, key type, authority, profile. A certificate whose
+ * `wanted` differs must be replaced; a changed target alone needs none. */
+uint64_t endpoint_wanted(const struct endpoint_config *c);
+
 /* Field v: what DNS and our looks say. */
 enum record_status { RECORD_UNKNOWN, RECORD_MISSING, RECORD_WRONG, RECORD_RIGHT, RECORD_ERROR };
 enum verdict { VERDICT_UNSURE, VERDICT_CAN, VERDICT_CANNOT };
@@ -105,7 +109,7 @@ struct endpoint_cert {
 	int64_t renew_at_ms;              /* the planned instant: inside the ARI window, else by fraction */
 	int64_t ari_start_ms, ari_end_ms; /* 0: the CA gives none */
 	int64_t ari_next_ms;              /* when to ask again; 0: never */
-	uint64_t generation;              /* of the config that it was issued for */
+	uint64_t wanted;                  /* endpoint_wanted() of the config that it was issued for */
 	uint32_t renewals;
 	int64_t revoked_ms;
 	enum key_type key_type;
@@ -183,6 +187,17 @@ struct endpoint_field {
 /** CF_ENOTFOUND if c is absent. fields in the order of ENDPOINT_FIELDS; of o and d only presence counts. */
 int endpoint_decode(const struct endpoint_field fields[ENDPOINT_FIELDS_N], struct endpoint *out,
 		    struct why *why);
+
+/* Whether a first order can be placed: by the verdicts and claims of all names that the order would have. */
+enum endpoint_ready {
+	READY_NO,     /* some name cannot, is not proven to be this tenant's, or was not looked at */
+	READY_UNSURE, /* none cannot, but some name is unsure: tried once a day */
+	READY_YES,
+};
+enum endpoint_ready endpoint_ready(const struct endpoint *e);
+/** Challenge types that the verdict allows for a name, best first (dns-01 when its CNAME is right, http-01 for
+ * external names without wildcard); with nothing certain, what is unsure. Returns how many were put in out[2]. */
+size_t endpoint_challenges(const struct endpoint *e, const char *name, enum challenge_type out[2]);
 
 /* What people are told: one word, by the precedence of design section 3. */
 enum endpoint_state {

@@ -1,0 +1,180 @@
+#include "common/needs.h"
+
+#include "common/clock.h"
+
+#include <stdio.h>
+
+#define FAST_DOUBLINGS 20
+#define UNSURE_RETRY_MS CLOCK_DAY_MS
+
+static struct need need(enum job_intent intent, enum job_lane lane, int64_t due_ms, const char *why)
+{
+	struct need n = { .any = true, .intent = intent, .lane = lane, .due_ms = due_ms };
+
+	snprintf(n.why, sizeof n.why, "%s", why);
+	return n;
+}
+
+static const struct need nothing = { .any = false };
+
+static int64_t max64(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+double needs_jitter(const char *id)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (; *id; id++)
+		h = (h ^ (unsigned char)*id) * UINT64_C(0x100000001b3);
+	h ^= h >> 32;
+	return (double)(h % 1000003) / 1000003.0;
+}
+
+/* A tenth to either side. */
+static int64_t jittered(int64_t interval_ms, double jitter)
+{
+	return (int64_t)((double)interval_ms * (0.9 + 0.2 * jitter));
+}
+
+int64_t needs_renew_at(int64_t not_before_ms, int64_t not_after_ms)
+{
+	int64_t life = not_after_ms - not_before_ms;
+
+	return life <= 10 * CLOCK_DAY_MS ? not_before_ms + life / 2 : not_before_ms + life / 3 * 2;
+}
+
+int64_t needs_backoff(uint32_t failures, int64_t remaining_ms)
+{
+	static const int64_t steps[] = { CLOCK_MINUTE_MS, 10 * CLOCK_MINUTE_MS, 100 * CLOCK_MINUTE_MS };
+	int64_t wait = failures >= 1 && failures <= 3 ? steps[failures - 1] : CLOCK_DAY_MS;
+
+	if (!failures)
+		return 0;
+	if (remaining_ms > 0)
+		wait = min64(wait, max64(remaining_ms / 8, CLOCK_MINUTE_MS));
+	return wait;
+}
+
+int64_t needs_renew_retry(int64_t now_ms, int64_t not_after_ms, uint32_t failures)
+{
+	int64_t left = not_after_ms - now_ms;
+
+	if (left <= 0)
+		return now_ms + needs_backoff(failures, 0);
+	/* Half of what remains is again half of what remains next time: 1/2, 3/4, 7/8. */
+	return now_ms + max64(left / 2, CLOCK_MINUTE_MS);
+}
+
+static bool all_right(const struct endpoint *e)
+{
+	for (size_t i = 0; i < e->verdict.names_n; i++) {
+		const struct name_verdict *v = &e->verdict.names[i];
+		bool traffic_ok = e->config.type == ENDPOINT_INTERNAL || v->traffic.status == RECORD_RIGHT;
+
+		if (!traffic_ok || (v->http01 != VERDICT_CAN && v->dns01 != VERDICT_CAN) ||
+		    v->claim == CLAIM_ELSEWHERE)
+			return false;
+	}
+	return true;
+}
+
+struct need needs_verify(const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms,
+			 double jitter)
+{
+	const struct endpoint_verdict *v = &e->verdict;
+	uint32_t doublings = v->unchanged_looks < FAST_DOUBLINGS ? v->unchanged_looks : FAST_DOUBLINGS;
+	int64_t interval;
+
+	if (e->config.removing)
+		return nothing;
+	if (!e->has_verdict || v->generation != e->generation)
+		return need(INTENT_LOOK, LANE_NORMAL, now_ms, e->has_verdict ? "changed" : "new");
+	if (all_right(e))
+		return need(INTENT_LOOK, LANE_NORMAL,
+			    v->looked_ms + jittered(policy->verify_every_ms, jitter), "routine");
+	interval = min64(policy->verify_fast_ms << doublings, policy->verify_every_ms);
+	return need(INTENT_LOOK, LANE_NORMAL, v->looked_ms + jittered(interval, jitter), "waiting");
+}
+
+/* Waiting after a failure ends early when DNS changed since: what explained it may be gone. */
+static int64_t not_before(const struct endpoint *e)
+{
+	bool owner = e->issuance.actor[0] == 'o' && e->issuance.actor[1] == 'w';
+
+	if (owner && e->has_verdict && e->verdict.changed_ms > e->issuance.failed_ms)
+		return 0;
+	return e->issuance.next_ms;
+}
+
+static struct need provision(const struct endpoint *e, int64_t now_ms, double jitter, enum job_lane lane,
+			     const char *why)
+{
+	switch (endpoint_ready(e)) {
+	case READY_YES:
+		return need(INTENT_PROVISION, lane, max64(now_ms, not_before(e)), why);
+	case READY_UNSURE:
+		return need(INTENT_PROVISION, LANE_NORMAL,
+			    max64(max64(now_ms, e->issuance.next_ms),
+				  e->issuance.ordered_ms + jittered(UNSURE_RETRY_MS, jitter)),
+			    "unsure");
+	case READY_NO:
+		break;
+	}
+	if (e->has_dropped)
+		return need(INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "dropped");
+	return nothing;
+}
+
+static struct need renewal(const struct endpoint *e, int64_t now_ms)
+{
+	const struct endpoint_cert *x = &e->cert;
+	int64_t due = x->renew_at_ms;
+	enum job_lane lane = LANE_NORMAL;
+	const char *why = x->ari_start_ms ? "ari_window" : "lifetime";
+
+	if (e->config.renew_asked_ms > x->issued_ms)
+		return need(INTENT_RENEW, LANE_PERSON, max64(now_ms, e->issuance.next_ms), "asked");
+	if (x->ari_next_ms && x->ari_next_ms < due) {
+		due = x->ari_next_ms;
+		why = "ari_poll";
+	}
+	if (e->issuance.failures) {
+		due = max64(due, e->issuance.next_ms);
+		why = "retry";
+	}
+	/* Past half of what the plan left, others can wait. */
+	if (now_ms > x->renew_at_ms + (x->not_after_ms - x->renew_at_ms) / 2)
+		lane = LANE_URGENT;
+	return need(INTENT_RENEW, lane, due, why);
+}
+
+struct need needs_issue(const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms,
+			double jitter)
+{
+	const struct endpoint_cert *x = &e->cert;
+	bool valid = e->has_cert && !x->revoked_ms;
+
+	(void)policy;
+	if (e->config.removing)
+		return need(INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "removed");
+	if (e->config.revoke_asked_ms > e->issuance.revoked_ms && e->has_cert)
+		return need(INTENT_REVOKE, LANE_PERSON, max64(now_ms, e->issuance.next_ms), "asked");
+	if (!valid)
+		return provision(e, now_ms, jitter, LANE_NORMAL, e->has_cert ? "revoked" : "dns_right");
+	if (x->wanted != endpoint_wanted(&e->config)) {
+		struct need n = provision(e, now_ms, jitter, LANE_NORMAL, "changed");
+
+		if (n.any)
+			return n;
+	}
+	if (e->has_dropped)
+		return need(INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "dropped");
+	return renewal(e, now_ms);
+}
