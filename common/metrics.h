@@ -2,10 +2,15 @@
  *
  * A module declares its metrics as static values, lists them in one table, and registers the table:
  *
- *	static struct metric taken = {METRIC_COUNTER, "certfleet_jobs_taken_total",
- *				      "Jobs taken from the queue.", {"queue", "lane"}};
- *	static struct metric took = {METRIC_HISTOGRAM, "certfleet_job_duration_seconds",
- *				     "From take to finish.", {"queue"}, METRIC_BUCKETS_SECONDS};
+ *	static struct metric taken = {.type = METRIC_COUNTER,
+ *				      .name = "certfleet_jobs_taken_total",
+ *				      .help = "Jobs taken from the queue.",
+ *				      .labels = {"queue", "lane"}};
+ *	static struct metric took = {.type = METRIC_HISTOGRAM,
+ *				     .name = "certfleet_job_duration_seconds",
+ *				     .help = "From take to finish.",
+ *				     .labels = {"queue"},
+ *				     .buckets = METRIC_BUCKETS_SECONDS};
  *	static struct metric *const table[] = {&taken, &took};
  *
  *	metrics_register(metrics_default(), table, ARRAY_LEN(table), why);
@@ -77,8 +82,9 @@ static inline void metric_inc(struct metric *m, const char *const *labels)
 {
 	metric_add(m, 1, labels);
 }
-/** Gauges: to a value, or by an amount of either sign. */
+/** Gauges, and counters that are kept elsewhere: to a value. */
 void metric_set(struct metric *m, double value, const char *const *labels);
+/** Gauges: by an amount of either sign. */
 void metric_move(struct metric *m, double amount, const char *const *labels);
 /** Histograms. */
 void metric_observe(struct metric *m, double value, const char *const *labels);
