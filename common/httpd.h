@@ -1,13 +1,14 @@
 /* httpd.h - an HTTP/1.1 server inside the libuv loop.
  *
- * libmicrohttpd parses and writes; its epoll descriptor is polled by the loop, so nothing blocks and
- * there is no thread. Handlers come from a table of routes. A handler is called once the whole request
- * (with its body) has arrived and answers at once or later, exactly once; until then the request object
- * stays valid, even if the client has gone or the server was freed, and answering is what releases it.
+ * libmicrohttpd parses and writes; its epoll descriptor is polled by the loop, so nothing blocks
+ * and there is no thread. Handlers come from a table of routes. A handler is called once the whole
+ * request (with its body) has arrived and answers at once or later, exactly once; until then the
+ * request object stays valid, even if the client has gone or the server was freed, and answering is
+ * what releases it.
  *
- * Unknown paths get 404, known ones with another method 405 with Allow, over-long paths 414, bodies over
- * the limit 413: short texts, or JSON when the client's Accept asks for it. HEAD is answered wherever GET
- * is. Nothing here logs. One server belongs to one loop; not thread-safe.
+ * Unknown paths get 404, known ones with another method 405 with Allow, over-long paths 414, bodies
+ * over the limit 413: short texts, or JSON when the client's Accept asks for it. HEAD is answered
+ * wherever GET is. Nothing here logs. One server belongs to one loop; not thread-safe.
  */
 #pragma once
 
@@ -37,7 +38,8 @@ typedef void httpd_handler_fn(void *arg, struct httpd_request *r);
 /** The first row whose path fits is taken; several rows may share a path with different methods. */
 struct httpd_route {
 	unsigned methods; /* HTTPD_* or'ed */
-	const char *path; /* the whole path; or, ending in "*", whatever begins with what stands before it */
+	const char *path; /* the whole path; or, ending in "*", whatever begins with what stands
+			     before it */
 	httpd_handler_fn *handler;
 };
 
@@ -48,24 +50,28 @@ struct httpd_options {
 	bool reuseport; /* several processes share the addresses */
 	const struct httpd_route *routes;
 	size_t n_routes;
-	void *arg; /* for handlers and answered */
+	void *arg;                /* for handlers and answered */
 	size_t max_path_bytes;    /* [2048] after decoding */
 	size_t max_head_bytes;    /* [16384] request line and headers; past it 431 or 414 */
 	size_t max_body_bytes;    /* [65536] */
 	unsigned max_connections; /* [1024] per address; more wait in the backlog */
 	unsigned max_per_ip;      /* [no limit] */
 	unsigned idle_timeout_s;  /* [30] */
-	/** Called for each answer, also for those the server gives by itself; for metrics. May be NULL. */
+	/** Called for each answer, also for those the server gives by itself; for metrics. May be
+	 * NULL. */
 	void (*answered)(void *arg, const struct httpd_request *r, unsigned status);
 };
 
-/** Listens at once, and serves when the loop runs. CF_EIO or CF_EINVAL with a why that names the address. */
-int httpd_new(uv_loop_t *loop, const struct httpd_options *options, struct httpd **out, struct why *why);
-/** Closes every connection at once; unanswered requests must still be answered (into the void). Memory is
- * freed when the loop has turned. Not from within a handler. NULL is a no-op. */
+/** Listens at once, and serves when the loop runs. CF_EIO or CF_EINVAL with a why that names the
+ * address. */
+int httpd_new(
+	uv_loop_t *loop, const struct httpd_options *options, struct httpd **out, struct why *why);
+/** Closes every connection at once; unanswered requests must still be answered (into the void).
+ * Memory is freed when the loop has turned. Not from within a handler. NULL is a no-op. */
 void httpd_free(struct httpd *h);
-/** Stops listening, closes connections after their current answer, and calls done (once, never before
- * httpd_drain() returned) when no request is left or timeout_ms has passed. httpd_free() follows. */
+/** Stops listening, closes connections after their current answer, and calls done (once, never
+ * before httpd_drain() returned) when no request is left or timeout_ms has passed. Once only;
+ * httpd_free() follows. */
 void httpd_drain(struct httpd *h, int64_t timeout_ms, void (*done)(void *arg), void *arg);
 /** Where listen[i] really listens (for port 0). */
 const struct addr *httpd_address(const struct httpd *h, size_t i);
@@ -73,12 +79,14 @@ const struct addr *httpd_address(const struct httpd *h, size_t i);
 size_t httpd_pending(const struct httpd *h);
 
 /** What was asked. Everything returned is borrowed and lives until the answer. */
-const char *httpd_path(const struct httpd_request *r); /* percent-decoded, without the query; never holds NUL */
+const char *httpd_path(
+	const struct httpd_request *r); /* percent-decoded, without the query; never holds NUL */
 /** What came after the route's path before its "*"; "" if the route has none. */
 const char *httpd_path_rest(const struct httpd_request *r);
 enum httpd_method httpd_method(const struct httpd_request *r);
 bool httpd_is_head(const struct httpd_request *r);
-/** NULL if absent, "" if it has no value. Not after the answer, and NULL once the server is freed. */
+/** NULL if absent, "" if it has no value. Not after the answer, and NULL once the server is freed.
+ */
 const char *httpd_query(const struct httpd_request *r, const char *name);
 /** Case-insensitive; NULL if absent or the server is freed. */
 const char *httpd_header(const struct httpd_request *r, const char *name);
@@ -103,6 +111,8 @@ void httpd_answer(struct httpd_request *r, const struct httpd_answer *answer);
 /** text/plain with a line end added. */
 void httpd_answer_text(struct httpd_request *r, unsigned status, const char *text);
 /** Takes the buffer's storage (large pages are not copied). */
-void httpd_answer_buf(struct httpd_request *r, unsigned status, const char *content_type, struct buf *body);
+void httpd_answer_buf(
+	struct httpd_request *r, unsigned status, const char *content_type, struct buf *body);
 /** {"error": code, "message": message} when the client accepts JSON, else the message as text. */
-void httpd_answer_error(struct httpd_request *r, unsigned status, const char *code, const char *message);
+void httpd_answer_error(
+	struct httpd_request *r, unsigned status, const char *code, const char *message);
