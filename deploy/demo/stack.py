@@ -13,6 +13,9 @@ The picture, all on 127.0.0.1:
 The demo and the end-to-end tests both stand on this. Standard library only.
 """
 import atexit
+import base64
+import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -297,9 +300,62 @@ class Stack:
         facts["names"] = sorted(x.strip()[4:] for x in lines[-1].split(",")) if "DNS:" in lines[-1] else []
         return facts
 
+    def label(self, name, tenant="default"):
+        with open(self.path("label.key"), "rb") as f:
+            return label(f.read(), tenant, name)
+
+    def challenge_cname(self, name, tenant="default"):
+        """The _acme-challenge record, as Knot.add() takes it."""
+        bare = name.removeprefix("*.")
+        return f"_acme-challenge.{bare}", "CNAME", f"{self.label(name, tenant)}.{CHALLENGE_ZONE}."
+
+    def certificates(self):
+        """Serials that the authority issued, by the tuple of names that they are for."""
+        out = {}
+        for serial in self.pebble.serials():
+            out.setdefault(names_of(self.pebble.certificate(serial)[1]), []).append(serial)
+        return out
+
+    def states(self):
+        """State by endpoint id."""
+        answer = self.cli_json("endpoint", "list")
+        return {e["id"]: e["state"] for e in (answer["endpoints"] if isinstance(answer, dict) else answer)}
+
+    def wait_states(self, want, ids, seconds):
+        """Until each of ids is in the state; says what is missing if not."""
+        seen = {}
+
+        def there():
+            if self.pebble.hung:
+                raise ServerError("Pebble hangs")
+            seen.update(self.states())
+            return all(seen.get(i) == want for i in ids)
+        try:
+            wait_until(f"{len(ids)} endpoints to be {want}", there, seconds, every=0.5)
+        except ServerError as e:
+            count = {}
+            for i in ids:
+                count[seen.get(i)] = count.get(seen.get(i), 0) + 1
+            late = [i for i in ids if seen.get(i) != want][:3]
+            raise ServerError(f"{e}: {count}, such as {late}") from None
+
     def serial_served(self, name):
         facts = self.served(name)
         return facts["serial"].upper().lstrip("0") if facts else None
+
+
+def names_of(pem):
+    """A certificate's DNS names, sorted."""
+    text = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName"], input=pem, check=True,
+                          capture_output=True, text=True).stdout
+    return tuple(sorted(word.strip(", ")[4:] for word in text.split() if word.startswith("DNS:")))
+
+
+def label(key, tenant, name):
+    """A name's label in the challenge zone, by the design's formula."""
+    name = name.removeprefix("*.")
+    digest = hmac.new(key, tenant.encode() + b"\0" + name.encode(), hashlib.sha256).digest()
+    return base64.b32encode(digest).decode().lower()[:26]
 
 
 def merge(base, over):
