@@ -13,13 +13,15 @@ int redis_sync_open(const struct redis_options *options, struct redis_sync **out
 void redis_sync_close(struct redis_sync *r);
 const char *redis_sync_prefix(const struct redis_sync *r);
 
-/** *reply is owned by the connection until the next call. CF_EREDIS (why holds the server's words), CF_ECONN. */
-int redis_sync_command(struct redis_sync *r, const struct reply **reply, struct why *why, size_t argc,
-		       const char *const *argv, const size_t *argvlen);
+/** *reply is owned by the connection until the next call. CF_EREDIS (why holds the server's words),
+ * CF_ECONN. */
+int redis_sync_command(struct redis_sync *r, const struct reply **reply, struct why *why,
+	size_t argc, const char *const *argv, const size_t *argvlen);
 int redis_sync_commandv(struct redis_sync *r, const struct reply **reply, struct why *why, ...)
 	__attribute__((sentinel));
-int redis_sync_script(struct redis_sync *r, const struct reply **reply, struct why *why, const char *name,
-		      size_t argc, const char *const *argv, const size_t *argvlen);
+int redis_sync_script(struct redis_sync *r, const struct reply **reply, struct why *why,
+	const char *name, size_t argc, const char *const *argv, const size_t *argvlen);
 /** Pipelining: queue commands, then take the replies one by one in order. */
-void redis_sync_send(struct redis_sync *r, size_t argc, const char *const *argv, const size_t *argvlen);
+void redis_sync_send(
+	struct redis_sync *r, size_t argc, const char *const *argv, const size_t *argvlen);
 int redis_sync_receive(struct redis_sync *r, const struct reply **reply, struct why *why);
