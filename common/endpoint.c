@@ -133,6 +133,12 @@ const struct name_verdict *endpoint_verdict_of(const struct endpoint_verdict *v,
 	return NULL;
 }
 
+char *endpoint_key_place(const char *id, bool order, char out[ENDPOINT_PLACE_SIZE])
+{
+	snprintf(out, ENDPOINT_PLACE_SIZE, "endpoint/%s/%s", id, order ? "order" : "key");
+	return out;
+}
+
 static const struct record_look *look_of(const struct endpoint *e, const char *name, bool challenge)
 {
 	const struct name_verdict *v =

@@ -120,6 +120,12 @@ void endpoint_cert_release(struct endpoint_cert *x);
 int endpoint_cert_encode(const struct endpoint_cert *x, struct buf *out);
 int endpoint_cert_decode(const void *bytes, size_t n, struct endpoint_cert *out, struct why *why);
 
+/* Where sealed keys belong (the `place` of common/vault.h, wrap "certificates"): the certificate's key in
+ * field k, and the key of an order under way inside field o. */
+#define ENDPOINT_PLACE_SIZE (ENDPOINT_ID_MAX + 32)
+/** "endpoint/ID/key" or, with order, "endpoint/ID/order"; returns out. */
+char *endpoint_key_place(const char *id, bool order, char out[ENDPOINT_PLACE_SIZE]);
+
 /* Field i: how issuing goes; issue jobs own it. */
 struct endpoint_issuance {
 	uint32_t failures;                /* in a row */

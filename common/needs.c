@@ -174,6 +174,8 @@ struct need needs_issue(const struct endpoint *e, const struct needs_policy *pol
 		if (n.any)
 			return n;
 	}
+	if (x->partial && endpoint_ready(e) == READY_YES)
+		return provision(e, now_ms, jitter, LANE_NORMAL, "whole_again");
 	if (e->has_dropped)
 		return need(INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "dropped");
 	return renewal(e, now_ms);
