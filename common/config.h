@@ -14,12 +14,12 @@
  */
 #pragma once
 
+#include "common/addr.h"
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "common/redis.h"
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,18 +31,14 @@ struct config_strings {
 	size_t n;
 };
 
-/** "203.0.113.10:53", "[2001:db8::10]:53", "host.example:80", "localhost:80" where names are
- * allowed. */
+/** "203.0.113.10:53", "[2001:db8::10]:53"; "host.example:80" where names are allowed (advertise).
+ */
 struct config_address {
 	char *text; /* as it was written */
 	char *host; /* the address without brackets, or the host name */
 	uint16_t port;
 	bool is_ip;
-	union { /* when is_ip, with the port */
-		struct sockaddr any;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} addr;
+	struct addr addr; /* when is_ip, with the port */
 };
 
 struct config_addresses {
@@ -51,14 +47,8 @@ struct config_addresses {
 };
 
 /** "127.0.0.0/8", "fd00::/8". */
-struct config_range {
-	int family; /* AF_INET, AF_INET6 */
-	uint8_t bytes[16];
-	uint8_t prefix;
-};
-
 struct config_ranges {
-	struct config_range *items;
+	struct addr_range *items;
 	size_t n;
 };
 
