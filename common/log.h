@@ -3,7 +3,8 @@
  *	LOG(INFO, "job_taken", LF("endpoint", id), LF_INT("attempt", n));
  *
  * Text from outside (a CA, DNS, a customer) passes through here cleaned: valid UTF-8, no control
- * characters, at most 512 bytes a field. Secrets never come here. Libraries of pure logic do not log.
+ * characters, at most 512 bytes a field. Secrets never come here. Libraries of pure logic do not
+ *log.
  */
 #pragma once
 
@@ -20,8 +21,13 @@ struct log_field {
 	int64_t number;
 };
 
-#define LF(k, v) ((struct log_field){ .key = (k), .text = (v) ? (v) : "" })
-#define LF_INT(k, v) ((struct log_field){ .key = (k), .number = (int64_t)(v) })
+static inline const char *log_text(const char *text)
+{
+	return text ? text : "";
+}
+
+#define LF(k, v)     ((struct log_field){.key = (k), .text = log_text(v)})
+#define LF_INT(k, v) ((struct log_field){.key = (k), .number = (int64_t)(v)})
 
 /** component is e.g. "worker"; borrowed for ever. */
 void log_setup(enum log_level least, enum log_format format, const char *component);
@@ -30,11 +36,14 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 /** "debug" … "error" → level; -1 if none. */
 int log_level_parse(const char *name);
 
-#define LOG(level, event, ...)                                                                     \
-	do {                                                                                       \
-		if (log_wanted(LOG_##level)) {                                                     \
-			const struct log_field log_fields_[] = { { 0 }, ##__VA_ARGS__ };           \
-			log_write(LOG_##level, event, log_fields_ + 1,                             \
-				  sizeof log_fields_ / sizeof log_fields_[0] - 1);                 \
-		}                                                                                  \
+/* An empty field ends the list, so that an event without fields is legal C too. */
+#define LOG(level, ...) LOG_FIELDS(LOG_##level, __VA_ARGS__, ((struct log_field){.key = NULL}))
+
+#define LOG_FIELDS(level, event, ...)                                            \
+	do {                                                                     \
+		if (log_wanted(level)) {                                         \
+			const struct log_field log_fields_[] = {__VA_ARGS__};    \
+			log_write(level, event, log_fields_,                     \
+				sizeof log_fields_ / sizeof log_fields_[0] - 1); \
+		}                                                                \
 	} while (0)
