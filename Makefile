@@ -36,7 +36,7 @@ cc_option = $(shell echo 'int x;' | $(CC) -Werror $(1) -c -xc - -o /dev/null 2>/
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wswitch-enum -Wvla -Wformat=2 -Wundef -Wwrite-strings $(if $(WERROR)$(CI),-Werror)
 HARDENING := -fstack-protector-strong $(call cc_option,-fstack-clash-protection) \
-	$(if $(filter x86_64% i%86%,$(shell $(CC) -dumpmachine)),-fcf-protection) -fPIE
+	$(if $(filter x86_64% i%86%,$(shell $(CC) -dumpmachine 2>/dev/null)),-fcf-protection) -fPIE
 HARDENING_LD := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 FLAGS_release  := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3

@@ -33,7 +33,8 @@ as_root() {
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-candidate() { apt-cache policy "$1" | awk '/Candidate:/ { print $2 }'; }
+# The version that apt would install, or nothing.
+candidate() { apt-cache policy "$1" | awk '/Candidate:/ && $2 != "(none)" { print $2 }'; }
 
 # Daemons that are installed for tests are not started: they would take port 53 and 80 of somebody's machine.
 quiet_services() {
@@ -51,7 +52,10 @@ install_missing() {
     [ -n "$updated" ] || as_root apt-get -qq update
     updated=1
     quiet_services
-    as_root apt-get -qq -y --no-install-recommends install "${missing[@]}" >&2
+    if ! as_root apt-get -qq -y --no-install-recommends install "${missing[@]}" >"$deps/apt.log" 2>&1; then
+        tail -n 30 "$deps/apt.log" >&2
+        die "apt-get install failed"
+    fi
 }
 
 # unpack NAME PACKAGE/SUITE...: into $deps/NAME
