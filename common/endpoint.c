@@ -150,7 +150,7 @@ static const struct record_look *look_of(const struct endpoint *e, const char *n
 }
 
 /* Base and wildcard share one _acme-challenge name. */
-static bool has_challenge_record(const struct dns_record *records, size_t n, const char *owner)
+static bool has_challenge_record(const struct owner_record *records, size_t n, const char *owner)
 {
 	for (size_t i = 0; i < n; i++)
 		if (records[i].challenge && !strcmp(records[i].owner, owner))
@@ -159,7 +159,7 @@ static bool has_challenge_record(const struct dns_record *records, size_t n, con
 }
 
 static void fill_challenge(const struct endpoint *e, const uint8_t label_key[32], const char *zone,
-			   const char *name, struct dns_record *r)
+			   const char *name, struct owner_record *r)
 {
 	char label[LABEL_SIZE];
 
@@ -172,9 +172,9 @@ static void fill_challenge(const struct endpoint *e, const uint8_t label_key[32]
 }
 
 size_t endpoint_records(const struct endpoint *e, const uint8_t label_key[32], const char *zone,
-			struct dns_record **out)
+			struct owner_record **out)
 {
-	struct dns_record *records = mem_array(e->config.names_n * 2, sizeof *records);
+	struct owner_record *records = mem_array(e->config.names_n * 2, sizeof *records);
 	size_t n = 0;
 
 	for (size_t i = 0; i < e->config.names_n; i++) {

@@ -223,7 +223,7 @@ int endpoint_state_parse(const char *name, enum endpoint_state *out);
 enum endpoint_state endpoint_state_of(const struct endpoint *e, int64_t now_ms, char *code);
 
 /* The records that the owner must create (design section 3). */
-struct dns_record {
+struct owner_record {
 	char owner[NAME_SIZE + 16];  /* "_acme-challenge.shop.example.com" */
 	char target[NAME_SIZE];      /* what the CNAME points to */
 	bool challenge;              /* else traffic */
@@ -233,4 +233,4 @@ struct dns_record {
 /** Two a name for external, one for internal; base and wildcard share their challenge record.
  * *out is owned (free()). zone is the challenge zone for new labels. */
 size_t endpoint_records(const struct endpoint *e, const uint8_t label_key[32], const char *zone,
-			struct dns_record **out);
+			struct owner_record **out);
