@@ -1,0 +1,107 @@
+-- What every script shares: its prefix, Redis time, checks of arguments, and errors that queue.c understands.
+-- An argument that is wrong raises `CFERR EINVAL …` before anything was written.
+local P = KEYS[1]
+
+local function fail(code, text)
+	error({err = 'CFERR ' .. code .. ' ' .. text:gsub('%c', '?')})
+end
+
+if #KEYS ~= 1 or not P:match('^cf:{[^{}]+}:$') then
+	fail('EINVAL', 'KEYS[1] must be the one key prefix cf:{FLEET}:')
+end
+local FLEET = P:match('{(.-)}')
+local clock = redis.call('TIME')
+local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- Status of one item in a batch: the values of CF_E* in common/err.h.
+local OK, EINVAL, ETOOBIG, ENOTFOUND, EEXIST, ELOST, EGONE, ESTALE = 0, -1, -2, -3, -4, -12, -13, -14
+local BATCH = 64
+
+local types = {}
+local function is_type(key, kind)
+	local seen = types[key] or redis.call('TYPE', key).ok
+	if seen == 'none' then
+		return true
+	end
+	types[key] = seen
+	return seen == kind
+end
+
+local function need_type(kind, ...)
+	for _, name in ipairs({...}) do
+		if not is_type(P .. name, kind) then
+			fail('EINVAL', 'not a ' .. kind .. ': ' .. P .. name)
+		end
+	end
+end
+
+local function is_int(v, least, most)
+	return type(v) == 'number' and v == math.floor(v) and v >= least and v <= most
+end
+
+local function arg_int(i, least, most)
+	local v = tonumber(ARGV[i])
+	if not is_int(v, least, most) then
+		fail('EINVAL', 'argument ' .. i .. ' must be an integer from ' .. least .. ' to ' .. most)
+	end
+	return v
+end
+
+local MS_MAX = 9e15 -- below 2^53: exact
+
+local function is_text(v, longest)
+	return type(v) == 'string' and #v > 0 and #v <= longest and not v:find('%c')
+end
+
+local function arg_text(i, longest)
+	if not is_text(ARGV[i], longest) then
+		fail('EINVAL', 'argument ' .. i .. ' must be a text of 1 to ' .. longest .. ' bytes')
+	end
+	return ARGV[i]
+end
+
+-- What is packed in bytes, or nil.
+local function unpacked(bytes)
+	if type(bytes) ~= 'string' then
+		return nil
+	end
+	local ok, v = pcall(cmsgpack.unpack, bytes)
+	return ok and type(v) == 'table' and v or nil
+end
+
+-- Checks m[key] of item number i; optional when kind ends with '?'.
+local function need(i, m, key, kind)
+	local v, optional = m[key], kind:sub(-1) == '?'
+	if optional then
+		kind = kind:sub(1, -2)
+		if v == nil then
+			return
+		end
+	end
+	local good = type(v) == kind
+	if kind == 'int' then
+		good = is_int(v, -1, MS_MAX)
+	elseif kind == 'text' then
+		good = is_text(v, 256)
+	end
+	if not good then
+		fail('EINVAL', 'item ' .. i .. ': "' .. key .. '" must be of type ' .. kind)
+	end
+end
+
+-- ARGV[first …] as msgpack maps, at most BATCH; check(i, m) raises for what is wrong.
+local function items(first, check)
+	local list, n = {}, #ARGV - first + 1
+	if n < 1 or n > BATCH then
+		fail('EINVAL', 'from 1 to ' .. BATCH .. ' items are expected, not ' .. n)
+	end
+	for i = 1, n do
+		local m = unpacked(ARGV[first + i - 1])
+		if not m then
+			fail('EINVAL', 'item ' .. i .. ' is not a msgpack map')
+		end
+		check(i, m)
+		list[i] = m
+	end
+	return list
+end

@@ -1,0 +1,74 @@
+-- Events with CloudEvents attributes as stream fields, and the changes stream that column indexes follow.
+local STREAM_CAP = 1000000
+local CHANGES_CAP = 100000
+local appended = {}
+
+-- RFC 3339 in UTC; days to civil date after Howard Hinnant.
+local function rfc3339(ms)
+	local s = math.floor(ms / 1000)
+	local z = math.floor(s / 86400) + 719468
+	local era = math.floor(z / 146097)
+	local doe = z - era * 146097
+	local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+	local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+	local mp = math.floor((5 * doy + 2) / 153)
+	local month = mp < 10 and mp + 3 or mp - 9
+	local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+	return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, doy - math.floor((153 * mp + 2) / 5) + 1,
+		math.floor(s / 3600) % 24, math.floor(s / 60) % 60, s % 60, ms % 1000)
+end
+
+local stamp
+local function emit(stream, id, kind, subject, data)
+	stamp = stamp or rfc3339(NOW)
+	redis.call('XADD', P .. stream, '*', 'id', id, 'type', kind, 'source', FLEET, 'subject', subject, 'time', stamp,
+		'specversion', '1.0', 'datacontenttype', 'application/msgpack', 'data', data)
+	appended[stream] = true
+end
+
+local function changed(id)
+	redis.call('XADD', P .. 'changes', 'MAXLEN', '~', CHANGES_CAP, '*', 'id', id)
+end
+
+-- A stream past its hard cap loses its oldest entries, in bounded steps, and that is counted.
+local function cap_streams()
+	for stream in pairs(appended) do
+		if redis.call('XLEN', P .. stream) > STREAM_CAP then
+			local lost = redis.call('XTRIM', P .. stream, 'MAXLEN', '~', STREAM_CAP, 'LIMIT', 1000)
+			if lost > 0 then
+				redis.call('HINCRBY', P .. 'trimmed', stream, lost)
+			end
+		end
+	end
+end
+
+local function need_streams()
+	need_type('stream', 'results', 'edges', 'changes')
+	need_type('hash', 'trimmed')
+end
+
+-- e: [type, id, data, edge]
+local function need_events(i, m, key)
+	if m[key] == nil then
+		return
+	end
+	if type(m[key]) ~= 'table' or #m[key] > 256 then
+		fail('EINVAL', 'item ' .. i .. ': "' .. key .. '" must be a list of events')
+	end
+	for _, e in ipairs(m[key]) do
+		if type(e) ~= 'table' or not is_text(e[1], 128) or not is_text(e[2], 512) or type(e[3]) ~= 'string' then
+			fail('EINVAL', 'item ' .. i .. ': an event must be [type, id, data, edge]')
+		end
+	end
+end
+
+local function emit_all(list, subject)
+	for _, e in ipairs(list or {}) do
+		emit(e[4] and e[4] ~= 0 and 'edges' or 'results', e[2], e[1], subject, e[3])
+	end
+end
+
+local function emit_state(id, state, reason, before, unique)
+	emit('results', 'state:' .. id .. ':' .. unique, 'certfleet.endpoint.state', id,
+		cmsgpack.pack({V = 1, state = state, reason = reason or '', previous = before or ''}))
+end

@@ -1,0 +1,133 @@
+-- Job records and the sorted sets that index them. A record is the truth:
+--   [where, due, lane, intent, attempt, lapses, want, have, token, worker, since, why, last, lease, cancel, asked]
+-- last: the token of the last finish or release, which answers a repeat; asked: [intent, lane, due, why] of who
+-- asked while it ran, or 0. Index changes are gathered and written by flush(), one command a key.
+local NONE, DUE, RUNNING, PARKED = 0, 1, 2, 3
+local WHERE, AT, LANE, INTENT, ATTEMPT, LAPSES, WANT, HAVE = 1, 2, 3, 4, 5, 6, 7, 8
+local TOKEN, WORKER, SINCE, WHY, LAST, LEASE, CANCEL, ASKED = 9, 10, 11, 12, 13, 14, 15, 16
+local LANE_NORMAL, LANE_SUSPECT = 2, 3
+local JOB_FIELD = {verify = 'jv', issue = 'ji'}
+local OTHER = {verify = 'issue', issue = 'verify'}
+
+local function need_queue(q)
+	need_type('zset', 'run:' .. q, 'parked:' .. q)
+	need_type('hash', 'vt:' .. q, 'rt:' .. q)
+	for lane = 0, 3 do
+		need_type('zset', 'wake:' .. q .. ':' .. lane, 'ready:' .. q .. ':' .. lane)
+	end
+end
+
+local function arg_queue(i)
+	if not JOB_FIELD[ARGV[i]] then
+		fail('EINVAL', 'argument ' .. i .. ' must be verify or issue')
+	end
+	need_queue(ARGV[i])
+	return ARGV[i]
+end
+
+local function is_record(r)
+	if not r or #r < ASKED then
+		return false
+	end
+	for i = WHERE, HAVE do
+		if type(r[i]) ~= 'number' then
+			return false
+		end
+	end
+	return type(r[TOKEN]) == 'string' and type(r[SINCE]) == 'number' and r[LANE] >= 0 and r[LANE] <= 3
+end
+
+-- The record in bytes; an empty one if there is none or it cannot be read.
+local function job_read(bytes)
+	local r = unpacked(bytes)
+	if is_record(r) then
+		return r
+	end
+	return {NONE, 0, LANE_NORMAL, 0, 0, 0, 0, 0, '', '', NOW, '', '', 0, 0, 0}
+end
+
+local function due_key(q, lane, tenant)
+	return P .. 'due:' .. q .. ':' .. lane .. ':' .. tenant
+end
+
+local moved, wakes, ran, due_now = {}, {}, {}, {}
+
+local function index(key, id, score)
+	local m = moved[key]
+	if not m then
+		m = {}
+		moved[key] = m
+	end
+	m[id] = score
+end
+
+-- Takes the record out of the index where it stands; what ran is charged in slot-seconds.
+local function job_out(q, tenant, id, r)
+	if r[WHERE] == DUE then
+		index(due_key(q, r[LANE], tenant), id, false)
+	elseif r[WHERE] == PARKED then
+		index(P .. 'parked:' .. q, id, false)
+	elseif r[WHERE] == RUNNING then
+		index(P .. 'run:' .. q, id, false)
+		local key = q .. ' ' .. tenant
+		local of = ran[key] or {q, tenant, 0, 0}
+		of[3] = of[3] + 1
+		of[4] = of[4] + math.max(0, NOW - r[SINCE]) / 1000 - 1
+		ran[key] = of
+	end
+	r[WHERE] = NONE
+	r[TOKEN], r[WORKER], r[CANCEL] = '', '', 0
+	r[SINCE] = NOW
+end
+
+-- Puts a record that stands nowhere into the due set.
+local function job_due(q, tenant, id, r, plan)
+	r[WHERE] = DUE
+	r[INTENT], r[LANE], r[WHY] = plan[1], plan[2], plan[4]
+	r[AT] = math.max(plan[3], NOW)
+	r[ASKED] = 0
+	index(due_key(q, r[LANE], tenant), id, r[AT])
+	local key = q .. ' ' .. r[LANE] .. ' ' .. tenant
+	local wake = wakes[key]
+	if not wake or r[AT] < wake[4] then
+		wakes[key] = {q, r[LANE], tenant, r[AT]}
+	end
+	if r[AT] <= NOW then
+		due_now[q] = true
+	end
+end
+
+local function job_park(q, id, r, why)
+	r[WHERE], r[AT], r[WHY], r[ASKED] = PARKED, NOW, why, 0
+	index(P .. 'parked:' .. q, id, NOW)
+end
+
+-- May the index take this job in these lanes?
+local function lanes_ok(q, tenant, ...)
+	for _, lane in ipairs({...}) do
+		if not is_type(due_key(q, lane, tenant), 'zset') then
+			return false
+		end
+	end
+	return true
+end
+
+local function need_plan(i, m, key)
+	local p = m[key]
+	if p == nil then
+		return
+	end
+	if type(p) ~= 'table' or not is_int(p[1], 0, 9) or not is_int(p[2], 0, 3) or
+		not is_int(p[3], 0, MS_MAX) or type(p[4]) ~= 'string' or #p[4] > 64 then
+		fail('EINVAL', 'item ' .. i .. ': "' .. key .. '" must be [intent, lane, due, why]')
+	end
+end
+
+-- The earlier and more urgent of two plans; b may be 0.
+local function plan_merge(a, b)
+	if b == 0 then
+		return a
+	end
+	local first = (b[2] < a[2] or b[3] < a[3]) and b or a
+	return {first[1], math.min(a[2], b[2]), math.min(a[3], b[3]), first[4]}
+end

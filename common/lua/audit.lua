@@ -1,0 +1,50 @@
+#!lua flags=no-writes
+-- audit AFTER N : up to N endpoints after AFTER in the order of ids: [next AFTER or '', [id, c, g, v, x, i, jv, ji, o, d,
+-- verify's indexes agree (1 or 0), issue's]…]. Of o only the presence is given.
+--#include "_base.lua"
+--#include "_job.lua"
+if #ARGV ~= 2 or #ARGV[1] > 64 then
+	fail('EINVAL', 'audit needs an id to start after and a count')
+end
+local N = arg_int(2, 1, BATCH)
+need_type('zset', 'endpoints')
+need_queue('verify')
+need_queue('issue')
+
+local function score(key, id)
+	return is_type(key, 'zset') and tonumber(redis.call('ZSCORE', key, id) or nil) or nil
+end
+
+-- The record's place is what it says, and it stands nowhere else that it could be taken from.
+local function agrees(q, id, tenant, r)
+	local due = score(due_key(q, r[LANE], tenant), id)
+	local run, parked = score(P .. 'run:' .. q, id), score(P .. 'parked:' .. q, id)
+	if r[WHERE] == DUE then
+		local name = q .. ':' .. r[LANE]
+		local wake = score(P .. 'wake:' .. name, tenant)
+		return due == r[AT] and not run and not parked and
+			(score(P .. 'ready:' .. name, tenant) ~= nil or (wake ~= nil and wake <= due))
+	end
+	return not due and (r[WHERE] == RUNNING and r[AT] or nil) == run and (r[WHERE] == PARKED) == (parked ~= nil)
+end
+
+local function readable(bytes)
+	return not bytes or is_record(unpacked(bytes))
+end
+
+local ids = redis.call('ZRANGEBYLEX', P .. 'endpoints', ARGV[1] == '' and '-' or '(' .. ARGV[1], '+', 'LIMIT', 0, N)
+local rows = {#ids == N and ids[N] or ''}
+for _, id in ipairs(ids) do
+	local f = redis.pcall('HMGET', P .. 'e:' .. id, 'c', 'g', 'v', 'x', 'i', 'jv', 'ji', 'o', 'd', 'n')
+	if f.err then
+		f = {false, false, false, false, false, false, false, false, false, false}
+	end
+	f[8] = f[8] and '1'
+	local row = {id, unpack(f, 1, 9)}
+	for i, q in ipairs({'verify', 'issue'}) do
+		local good = f[10] and readable(f[5 + i]) and agrees(q, id, f[10], job_read(f[5 + i]))
+		row[10 + i] = good and 1 or 0
+	end
+	rows[#rows + 1] = row
+end
+return rows

@@ -1,0 +1,209 @@
+#!lua
+-- take Q WORKER NONCE N LEASE_MS SLOTS RUNNING SUSPECTS
+-- Up to N due jobs, each with a fresh lease: [now, next_due_ms, [id, token, attempt, lapses, intent, lane, want,
+-- c, g, v, x, i, jv, ji, o, d, k, conditions]…]. The same NONCE again gives the same jobs, their leases anew.
+-- Lanes in order: a person's, urgent, at most one suspect (if SUSPECTS), normal. Within a lane the tenant with the
+-- least virtual time is served, a slot-second for each job; the last tenth of SLOTS is for tenants that run nothing.
+--#include "_base.lua"
+--#include "_job.lua"
+if #ARGV ~= 8 then
+	fail('EINVAL', 'take needs 8 arguments')
+end
+local Q, NAME, NONCE = arg_queue(1), arg_text(2, 64), arg_text(3, 64)
+local N, LEASE_MS = arg_int(4, 0, BATCH), arg_int(5, 1, 86400000)
+local SLOTS, RUNS, SUSPECTS = arg_int(6, 0, 1000000), arg_int(7, 0, 1000000), arg_int(8, 0, 1)
+local RUN, VT, RT = P .. 'run:' .. Q, P .. 'vt:' .. Q, P .. 'rt:' .. Q
+local MEMO = P .. 'last:' .. NAME .. ':' .. Q
+need_type('hash', 'last:' .. NAME .. ':' .. Q)
+if #NONCE < 16 then
+	fail('EINVAL', 'the nonce must have 16 characters or more')
+end
+
+local mine = JOB_FIELD[Q]
+local FIELDS = {'c', 'g', 'v', 'x', 'i', 'jv', 'ji', 'o', 'd', 'k', Q == 'verify' and 'av' or 'ai', 'n'}
+local MINE = Q == 'verify' and 6 or 7
+local jobs, leases = {}, {}
+
+local function fields(id)
+	local f = redis.pcall('HMGET', P .. 'e:' .. id, unpack(FIELDS))
+	return not f.err and f[1] and f or nil
+end
+
+local function deliver(id, f, r)
+	r[AT] = NOW + LEASE_MS
+	f[MINE] = cmsgpack.pack(r)
+	redis.call('HSET', P .. 'e:' .. id, mine, f[MINE])
+	leases[#leases + 1] = r[AT]
+	leases[#leases + 1] = id
+	f[12] = nil
+	jobs[#jobs + 1] = {id, r[TOKEN], r[ATTEMPT], r[LAPSES], r[INTENT], r[LANE], r[WANT], unpack(f, 1, 11)}
+end
+
+local function start(id, f, r)
+	r[WHERE], r[WORKER], r[SINCE], r[LEASE], r[CANCEL], r[ASKED] = RUNNING, NAME, NOW, LEASE_MS, 0, 0
+	r[TOKEN] = string.format('%s%012x%04x', NONCE:sub(1, 16), NOW, #jobs)
+	r[ATTEMPT] = r[ATTEMPT] + 1
+	deliver(id, f, r)
+end
+
+local function again(list)
+	for i = 1, #list - 1, 2 do
+		local f = fields(list[i])
+		local r = f and job_read(f[MINE])
+		if f and r[WHERE] == RUNNING and r[TOKEN] == list[i + 1] then
+			deliver(list[i], f, r)
+		end
+	end
+end
+
+local floor, lanes, looks, left = 0, {}, 0, N
+local served = {}
+
+local function ready_key(lane)
+	return P .. 'ready:' .. Q .. ':' .. lane
+end
+
+local function wake_key(lane)
+	return P .. 'wake:' .. Q .. ':' .. lane
+end
+
+-- Tenants whose time has come join the ready; one that was away starts at the floor.
+local function wake_up(lane)
+	local woken = redis.call('ZRANGEBYSCORE', wake_key(lane), '-inf', NOW, 'LIMIT', 0, BATCH)
+	if #woken > 0 then
+		local own, scores, values = redis.call('HMGET', VT, unpack(woken)), {}, {}
+		for i, tenant in ipairs(woken) do
+			local v = math.max(tonumber(own[i]) or 0, floor)
+			scores[2 * i - 1], scores[2 * i] = v, tenant
+			values[2 * i - 1], values[2 * i] = tenant, v
+		end
+		redis.call('HSET', VT, unpack(values))
+		redis.call('ZADD', ready_key(lane), 'NX', unpack(scores))
+		redis.call('ZREM', wake_key(lane), unpack(woken))
+	end
+	lanes[lane] = redis.call('EXISTS', ready_key(lane)) == 1
+end
+
+-- Nothing of this tenant is due now: it waits for its next.
+local function to_sleep(lane, tenant, due)
+	local first = is_type(due, 'zset') and redis.call('ZRANGE', due, 0, 0, 'WITHSCORES') or {}
+	redis.call('ZREM', ready_key(lane), tenant)
+	if first[1] then
+		redis.call('ZADD', wake_key(lane), first[2], tenant)
+	end
+end
+
+local function charge(tenant, value, n)
+	redis.call('HSET', VT, tenant, value)
+	redis.call('HINCRBY', RT, tenant, n)
+	for lane, any in pairs(lanes) do
+		if any then
+			redis.call('ZADD', ready_key(lane), 'XX', value, tenant)
+		end
+	end
+end
+
+-- Starts up to `most` jobs of one tenant.
+local function serve(lane, tenant, value, most)
+	local due = due_key(Q, lane, tenant)
+	local ids = is_type(due, 'zset') and redis.call('ZRANGEBYSCORE', due, '-inf', NOW, 'LIMIT', 0, most) or {}
+	local got = 0
+	for _, id in ipairs(ids) do
+		local f = fields(id)
+		local r = f and job_read(f[MINE])
+		if f and r[WHERE] == DUE and r[LANE] == lane and f[12] == tenant then
+			start(id, f, r)
+			got = got + 1
+		end
+	end
+	if #ids > 0 then
+		redis.call('ZREM', due, unpack(ids))
+	end
+	if got > 0 then
+		charge(tenant, value + got, got)
+		served[tenant] = true
+	end
+	looks = looks + math.max(1, #ids)
+	left = left - got
+	if #ids < most then
+		to_sleep(lane, tenant, due)
+	end
+	return got
+end
+
+local function fair(lane, most)
+	while most > 0 and looks < 4 * BATCH do
+		local first = redis.call('ZRANGE', ready_key(lane), 0, 1, 'WITHSCORES')
+		if not first[1] then
+			return
+		end
+		local value, share = tonumber(first[2]), most
+		if first[4] then
+			share = math.min(most, math.floor(tonumber(first[4]) - value) + 1)
+		end
+		local got = serve(lane, first[1], value, share)
+		floor = got > 0 and math.max(floor, value) or floor
+		most = most - got
+	end
+end
+
+local function newcomers(lane, most)
+	local first = redis.call('ZRANGE', ready_key(lane), 0, BATCH - 1, 'WITHSCORES')
+	for i = 1, #first, 2 do
+		if most > 0 and not served[first[i]] and not redis.call('HGET', RT, first[i]) then
+			most = most - serve(lane, first[i], tonumber(first[i + 1]), 1)
+		end
+	end
+end
+
+local function fill(lane, most)
+	wake_up(lane)
+	if lanes[lane] then
+		local open = SLOTS - math.floor(SLOTS / 10) - RUNS - #jobs
+		fair(lane, math.min(most, left, open))
+		if open < left then
+			newcomers(lane, math.min(most, left))
+		end
+	end
+end
+
+local function next_due()
+	local soonest = 1000
+	for _, lane in ipairs({0, 1, 2, SUSPECTS == 1 and #jobs == 0 and 3 or nil}) do
+		if left == 0 and lanes[lane] ~= nil and redis.call('EXISTS', ready_key(lane)) == 1 then
+			return 0
+		end
+		local first = redis.call('ZRANGE', wake_key(lane), 0, 0, 'WITHSCORES')
+		if first[1] then
+			soonest = math.min(soonest, math.max(0, tonumber(first[2]) - NOW))
+		end
+	end
+	return soonest
+end
+
+local memo = redis.call('HMGET', MEMO, 'nonce', 'ids')
+if memo[1] == NONCE then
+	again(unpacked(memo[2]) or {})
+else
+	floor = tonumber(redis.call('HGET', VT, '') or 0) or 0
+	local before = floor
+	for _, lane in ipairs({0, 1, 3, 2}) do
+		if left > 0 and (lane ~= LANE_SUSPECT or SUSPECTS == 1) then
+			fill(lane, lane == LANE_SUSPECT and 1 or left)
+		end
+	end
+	if floor > before then
+		redis.call('HSET', VT, '', floor)
+	end
+	local ids = {}
+	for _, job in ipairs(jobs) do
+		ids[#ids + 1] = job[1]
+		ids[#ids + 1] = job[2]
+	end
+	redis.call('HSET', MEMO, 'nonce', NONCE, 'ids', cmsgpack.pack(ids))
+	redis.call('PEXPIRE', MEMO, math.max(60000, 4 * LEASE_MS))
+end
+if #leases > 0 then
+	redis.call('ZADD', RUN, unpack(leases))
+end
+return {NOW, next_due(), unpack(jobs)}
