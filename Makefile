@@ -96,7 +96,8 @@ deps: ## install what is needed to build and test (Debian 12, 13), and fetch wha
 deps-bench: ## fetch what the benches compare with
 	$(Q)deploy/deps.sh build bench
 
-check: $(UNIT_BIN) $(FUZZ_BIN) ## run the unit tests and replay the fuzz corpora
+check: $(UNIT_BIN) $(FUZZ_BIN) ## run the unit tests, those of the Lua scripts too, and replay the fuzz corpora
+	$(Q)$(PYTHON) -B -m pytest -q -p no:cacheprovider tests/unit/lua
 	$(Q)tests/run.sh $(B)/check.txt $(B) $(UNIT_BIN) $(FUZZ_BIN)
 
 check-one: $(addprefix $(B)/tests/unit/,$(addsuffix _test,$(T))) ## run one unit test: T=common/buf

@@ -45,7 +45,8 @@ void queue_free(struct queue *q);
 
 /** Takes up to n ≤ QUEUE_BATCH jobs. slots is this worker's total, running what runs here now (for the
  * reserve of newcomers); suspects says whether a suspect may be given (none runs here). A call whose reply
- * was lost is repeated by itself with the same nonce and gets the same jobs. One at a time. */
+ * was lost (err is CF_ECONN or CF_ETIMEDOUT) is repeated by the next call, which uses the same nonce and gets the
+ * same jobs. One at a time. */
 void queue_take(struct queue *q, size_t n, size_t slots, size_t running, bool suspects, queue_take_fn *done, void *arg);
 
 /** Extends the leases of all jobs named, in batches; fn is called for each. */
@@ -135,7 +136,8 @@ void queue_claim(struct queue *q, const char *id, const char *token, const struc
 void queue_authz_forget(struct queue *q, const char *id, const char *token, const char *name, const char *url, queue_done_fn *done, void *arg);
 
 /** Barriers: with replicas > 0, WAIT on a connection of its own after a fenced write; too few
- * acknowledgements within timeout_ms give CF_EAGAIN. Without replicas it is done at once. */
+ * acknowledgements within timeout_ms (at most 4/5 of the options' own) give CF_EAGAIN. Without replicas it
+ * is done at once, before barrier_wait() returns. Borrows options. */
 struct barrier;
 struct barrier *barrier_new(uv_loop_t *loop, const struct redis_options *options, uint32_t replicas, int64_t timeout_ms);
 void barrier_free(struct barrier *b);

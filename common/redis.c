@@ -419,6 +419,11 @@ bool redis_is_up(const struct redis *r)
 	return redis_link_context(r->link) != NULL;
 }
 
+uv_loop_t *redis_loop(const struct redis *r)
+{
+	return r->loop;
+}
+
 const char *redis_prefix(const struct redis *r)
 {
 	return r->prefix;

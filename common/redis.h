@@ -60,6 +60,8 @@ struct redis *redis_new(
  * no-op. */
 void redis_free(struct redis *r);
 bool redis_is_up(const struct redis *r);
+/** The loop that it lives on; borrowed. */
+uv_loop_t *redis_loop(const struct redis *r);
 /** The fleet's key prefix "cf:{FLEET}:"; borrowed. */
 const char *redis_prefix(const struct redis *r);
 /** Commands waiting for their replies. */
