@@ -124,6 +124,7 @@ void queue_release(struct queue *q, const char *id, const char *token, int64_t d
 struct queue_claim_name {
 	const char *name;
 	bool proven, exclusive;
+	bool leaving; /* this endpoint gives it up: stale then lists its own authorizations too */
 };
 struct queue_claim_result {
 	enum claim claim;

@@ -1,0 +1,256 @@
+/* The order itself: what it is placed for, and the hooks through which the engine reaches Redis. */
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "worker/authorities.h"
+#include "worker/jobs/challenge.h"
+#include "worker/jobs/checkpoint.h"
+#include "worker/jobs/issue_internal.h"
+#include "worker/pool.h"
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ORDER_DEADLINE_MS (30 * CLOCK_MINUTE_MS)
+
+/* --- hooks */
+
+struct saving {
+	acme_done_fn *done;
+	void *done_arg;
+};
+
+static void on_checkpoint(void *arg, int err)
+{
+	struct saving *s = arg;
+
+	s->done(s->done_arg, err);
+	free(s);
+}
+
+static void hook_checkpoint(void *arg, const struct acme_checkpoint *c, bool barrier, acme_done_fn *done,
+			    void *done_arg)
+{
+	struct issue *s = arg;
+	_buf_release_ struct buf field = BUF_INIT(CHECKPOINT_BYTES_MAX);
+	int err = s->job ? checkpoint_encode(c, s->w->vault, s->job->id, &field) : CF_ECANCELED;
+	struct saving *saving;
+
+	if (err || s->intent == INTENT_REMOVE) { /* an endpoint that leaves gets no certificate any more */
+		done(done_arg, err ? err : CF_EREFUSED);
+		return;
+	}
+	saving = mem_zalloc(sizeof *saving);
+	*saving = (struct saving){ .done = done, .done_arg = done_arg };
+	queue_checkpoint(pool_queue(s->job->pool), s->job->id, s->job->token, field.data, field.len, barrier,
+			 on_checkpoint, saving);
+}
+
+static void hook_publish(void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
+{
+	struct issue *s = arg;
+
+	if (!s->job || s->intent == INTENT_REMOVE)
+		done(done_arg, CF_EREFUSED);
+	else
+		challenge_publish(s->w, s->job->endpoint.config.tenant, c, done, done_arg);
+}
+
+static void hook_visible(void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
+{
+	struct issue *s = arg;
+
+	if (!s->job)
+		done(done_arg, CF_ECANCELED);
+	else
+		challenge_visible(s->w, s->job->endpoint.config.tenant, c, done, done_arg);
+}
+
+static void hook_unpublish(void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
+{
+	struct issue *s = arg;
+
+	if (!s->job)
+		done(done_arg, CF_ECANCELED);
+	else
+		challenge_unpublish(s->w, s->job->endpoint.config.tenant, c, done, done_arg);
+}
+
+static void hook_progress(void *arg, const char *step, const char *sentence, int64_t since_ms)
+{
+	struct issue *s = arg;
+
+	(void)since_ms;
+	if (s->job)
+		LOG(DEBUG, "order_step", LF("endpoint", s->job->id), LF("step", step), LF("what", sentence));
+}
+
+static const struct acme_hooks hooks = {
+	.checkpoint = hook_checkpoint,
+	.publish = hook_publish,
+	.visible = hook_visible,
+	.unpublish = hook_unpublish,
+	.progress = hook_progress,
+};
+
+/* --- result */
+
+static void note_authorizations(struct issue *s, const struct acme_result *r)
+{
+	for (size_t i = 0; i < r->n_authorizations; i++) {
+		const struct acme_authorization *z = &r->authorizations[i];
+
+		outcome_authz(s->outcome, z->name, s->authority, z->url,
+			      z->expires_wall_ms ? z->expires_wall_ms : clock_wall_ms() + 30 * CLOCK_DAY_MS);
+	}
+}
+
+/* Of an order that was ended because its endpoint goes. */
+static void deactivate_own(struct issue *s, const struct acme_result *r)
+{
+	buf_clear(&s->job->checkpoint);
+	for (size_t i = 0; i < r->n_authorizations; i++) {
+		const struct acme_authorization *z = &r->authorizations[i];
+		const struct queue_authz authz = { .name = z->name, .authority = s->authority, .url = z->url };
+
+		issue_deactivate(s, &authz, z->name);
+	}
+	issue_release_names(s);
+}
+
+static bool is_rejected(const struct acme_failure *f, const char *name)
+{
+	for (size_t i = 0; i < f->n_rejected; i++)
+		if (!strcmp(f->rejected[i], name))
+			return true;
+	return false;
+}
+
+/* Names that the CA will not take are split off; true if an order for the others was begun. */
+static bool order_without_rejected(struct issue *s, const struct acme_failure *f)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->names_n; i++)
+		if (!is_rejected(f, s->names[i]))
+			s->names[kept++] = s->names[i];
+	if (!kept || kept == s->names_n) {
+		s->names_n = kept ? s->names_n : 0;
+		return false;
+	}
+	LOG(WARN, "names_rejected", LF("endpoint", s->job->id), LF("authority", s->authority),
+	    LF_INT("left", kept), LF("why", f->detail));
+	s->names_n = kept;
+	s->left_out = true;
+	issue_order(s);
+	return true;
+}
+
+/* Another authority is tried when this one will not, or is in trouble of its own making. */
+static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
+{
+	const char *next = authorities_after(s->w->authorities, s->authority);
+	bool chosen = s->job->endpoint.config.authority[0] != '\0';
+
+	if (chosen || !next || (f->class != ACME_OTHER_AUTHORITY &&
+				!(f->class == ACME_BACKOFF && f->scope == ACME_AUTHORITY)))
+		return false;
+	LOG(WARN, "authority_changed", LF("endpoint", s->job->id), LF("from", s->authority), LF("to", next),
+	    LF("why", f->detail));
+	snprintf(s->authority, sizeof s->authority, "%s", next);
+	s->replaces = false;
+	buf_clear(&s->job->checkpoint);
+	issue_order(s);
+	return true;
+}
+
+static void on_order(void *arg, struct acme_result *r)
+{
+	struct issue *s = arg;
+	const struct acme_failure *f = r->failure;
+
+	s->order = NULL;
+	if (!issue_resume(s))
+		return;
+	if (r->orders_placed)
+		s->job->endpoint.issuance.ordered_ms = clock_wall_ms();
+	if (s->intent == INTENT_REMOVE) {
+		deactivate_own(s, r);
+		return;
+	}
+	note_authorizations(s, r);
+	if (r->ok) {
+		if (!issue_take_certificate(s, r))
+			issue_after_order(s);
+		return;
+	}
+	if ((f->n_rejected && order_without_rejected(s, f)) || order_elsewhere(s, f))
+		return;
+	issue_fail(s, f);
+}
+
+/* --- start */
+
+static enum acme_challenge_type to_acme(enum challenge_type t)
+{
+	return t == CHALLENGE_DNS01 ? ACME_DNS_01 : ACME_HTTP_01;
+}
+
+/* By the verdict; when it allows nothing (a due renewal is tried all the same), whatever can exist at all. */
+static void fill_choices(const struct endpoint *e, const char *name, struct acme_identifier *out)
+{
+	enum challenge_type allowed[2];
+	size_t n = endpoint_challenges(e, name, allowed);
+
+	out->name = name;
+	for (size_t i = 0; i < n; i++)
+		out->choices[out->n_choices++] = to_acme(allowed[i]);
+	if (n)
+		return;
+	out->choices[out->n_choices++] = ACME_DNS_01;
+	if (e->config.type == ENDPOINT_EXTERNAL && !name_is_wildcard(name))
+		out->choices[out->n_choices++] = ACME_HTTP_01;
+}
+
+static bool read_checkpoint(struct issue *s, struct checkpoint *out)
+{
+	struct why why;
+
+	if (!s->job->checkpoint.len)
+		return false;
+	if (checkpoint_decode(&s->job->checkpoint, s->w->vault, s->job->id, out, &why)) {
+		LOG(WARN, "checkpoint_unusable", LF("endpoint", s->job->id), LF("why", why.text));
+		return false;
+	}
+	if (strcmp(out->authority, s->authority) != 0) {
+		checkpoint_release(out);
+		return false;
+	}
+	return true;
+}
+
+void issue_order(struct issue *s)
+{
+	const struct endpoint *e = &s->job->endpoint;
+	struct acme_authority *a = authorities_get(s->w->authorities, s->authority);
+	_mem_free_ struct acme_identifier *ids = mem_array(s->names_n, sizeof *ids);
+	struct acme_order_spec spec = {
+		.names = ids,
+		.n_names = s->names_n,
+		.key_type = e->config.key_type,
+		.profile = e->config.profile[0] ? e->config.profile : NULL,
+		.replaces = s->replaces ? e->cert.ari_id : NULL,
+		.deadline_ms = ORDER_DEADLINE_MS,
+		.log_id = s->job->id,
+	};
+	struct checkpoint resume;
+	bool has = read_checkpoint(s, &resume);
+
+	for (size_t i = 0; i < s->names_n; i++)
+		fill_choices(e, s->names[i], &ids[i]);
+	issue_hold(s);
+	s->order = acme_order_start(a, &spec, has ? &resume.value : NULL, &hooks, s, on_order);
+	if (has)
+		checkpoint_release(&resume);
+}

@@ -1,0 +1,219 @@
+#include "worker/nodes.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "worker/pool.h"
+#include "worker/worker.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BEAT_MS 1000
+#define KEEP_ROW_S "60"
+#define FIELD_SIZE 2048
+
+struct nodes {
+	struct worker *w;
+	uv_timer_t beat;
+	struct addr *addrs[NODE_ROLES], *reading[NODE_ROLES];
+	size_t n[NODE_ROLES], reading_n[NODE_ROLES];
+	size_t rows_left;
+	bool known, busy, freed;
+};
+
+static void add_address(struct nodes *n, enum node_role role, const char *text)
+{
+	struct addr a;
+
+	if (addr_parse(text, 0, &a, NULL) || n->reading_n[role] == NODES_MAX)
+		return;
+	for (size_t i = 0; i < n->reading_n[role]; i++)
+		if (addr_equal(&n->reading[role][i], &a))
+			return;
+	n->reading[role] = mem_grow(n->reading[role], n->reading_n[role] + 1, sizeof a);
+	n->reading[role][n->reading_n[role]++] = a;
+}
+
+static void add_addresses(struct nodes *n, enum node_role role, const struct reply *field)
+{
+	char text[FIELD_SIZE];
+	char *save = NULL;
+	const char *s = reply_str(field, NULL);
+
+	if (!s)
+		return;
+	snprintf(text, sizeof text, "%s", s);
+	for (char *p = strtok_r(text, " ", &save); p; p = strtok_r(NULL, " ", &save))
+		add_address(n, role, p);
+}
+
+static void free_if_over(struct nodes *n)
+{
+	if (!n->freed || n->busy)
+		return;
+	for (int r = 0; r < NODE_ROLES; r++) {
+		free(n->addrs[r]);
+		free(n->reading[r]);
+	}
+	free(n);
+}
+
+static void reading_over(struct nodes *n, bool whole)
+{
+	for (int r = 0; r < NODE_ROLES; r++) {
+		if (whole) {
+			struct addr *old = n->addrs[r];
+
+			n->addrs[r] = n->reading[r];
+			n->n[r] = n->reading_n[r];
+			n->reading[r] = old;
+		}
+		n->reading_n[r] = 0;
+	}
+	n->known = n->known || whole;
+	n->busy = false;
+	free_if_over(n);
+}
+
+static void row_read(void *arg, int err, const struct reply *reply)
+{
+	struct nodes *n = arg;
+
+	if (!err) {
+		add_addresses(n, NODE_HTTP01, reply_at(reply, 0));
+		add_addresses(n, NODE_DNS01, reply_at(reply, 1));
+	}
+	if (--n->rows_left == 0)
+		reading_over(n, !err);
+}
+
+static void list_read(void *arg, int err, const struct reply *reply)
+{
+	struct nodes *n = arg;
+
+	n->rows_left = err ? 0 : reply_len(reply);
+	if (n->freed || !n->rows_left) {
+		reading_over(n, !err && !n->freed);
+		return;
+	}
+	for (size_t i = 0; i < reply_len(reply); i++) {
+		_mem_free_ char *key = mem_printf("%sw:%s", redis_prefix(n->w->redis),
+						  reply_str(reply_at(reply, i), NULL));
+
+		redis_commandv(n->w->redis, row_read, n, "HMGET", key, "http01", "dns01", NULL);
+	}
+}
+
+static void advertised(const struct config_addresses *advertise, const struct config_addresses *listen,
+		       bool on, char out[FIELD_SIZE])
+{
+	const struct config_addresses *from = advertise->n ? advertise : listen;
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; on && i < from->n && used < FIELD_SIZE - 100; i++)
+		used += (size_t)snprintf(out + used, FIELD_SIZE - used, "%s%s", i ? " " : "",
+					 from->items[i].text);
+}
+
+static void number(char out[24], int64_t v)
+{
+	snprintf(out, 24, "%" PRId64, v);
+}
+
+static void say_alive(struct nodes *n)
+{
+	struct worker *w = n->w;
+	const struct config *c = w->config;
+	char http01[FIELD_SIZE], dns01[FIELD_SIZE], now[24], started[24], pid[24], host[256] = "";
+	char counts[4][24];
+	_mem_free_ char *row = mem_printf("%sw:%s", redis_prefix(w->redis), w->name);
+	_mem_free_ char *all = mem_printf("%sworkers", redis_prefix(w->redis));
+
+	gethostname(host, sizeof host - 1);
+	advertised(&c->worker.http_01.advertise, &c->worker.http_01.listen,
+		   c->worker.roles & ROLE_HTTP_01 && !w->draining, http01);
+	advertised(&c->worker.dns_01.advertise, &c->worker.dns_01.listen,
+		   c->worker.roles & ROLE_DNS_01 && !w->draining, dns01);
+	number(now, clock_wall_ms());
+	number(started, w->started_ms);
+	number(pid, getpid());
+	for (int q = 0; q < 2; q++) {
+		number(counts[2 * q], w->pools[q] ? pool_running(w->pools[q]) : 0);
+		number(counts[2 * q + 1], w->pools[q] ? pool_slots(w->pools[q]) : 0);
+	}
+	redis_commandv(w->redis, NULL, NULL, "HSET", row, "version", CERTFLEET_VERSION, "host", host, "pid",
+		       pid, "started", started, "beat", now, "state", w->draining ? "draining" : "running",
+		       "verify_running", counts[0], "verify_slots", counts[1], "issue_running", counts[2],
+		       "issue_slots", counts[3], "http01", http01, "dns01", dns01, NULL);
+	redis_commandv(w->redis, NULL, NULL, "EXPIRE", row, KEEP_ROW_S, NULL);
+	redis_commandv(w->redis, NULL, NULL, "ZADD", all, now, w->name, NULL);
+}
+
+static void on_beat(uv_timer_t *t)
+{
+	struct nodes *n = t->data;
+	_mem_free_ char *all = mem_printf("%sworkers", redis_prefix(n->w->redis));
+	char since[24], limit[24];
+
+	if (!redis_is_up(n->w->redis))
+		return;
+	say_alive(n);
+	if (n->busy)
+		return;
+	n->busy = true;
+	number(since, clock_wall_ms() - NODES_ALIVE_MS);
+	number(limit, NODES_MAX);
+	redis_commandv(n->w->redis, list_read, n, "ZRANGEBYSCORE", all, since, "+inf", "LIMIT", "0", limit,
+		       NULL);
+}
+
+struct nodes *nodes_new(struct worker *w)
+{
+	struct nodes *n = mem_zalloc(sizeof *n);
+
+	n->w = w;
+	uv_timer_init(&w->loop, &n->beat);
+	n->beat.data = n;
+	uv_timer_start(&n->beat, on_beat, 0, BEAT_MS);
+	return n;
+}
+
+static void beat_closed(uv_handle_t *h)
+{
+	struct nodes *n = h->data;
+
+	n->freed = true;
+	free_if_over(n);
+}
+
+void nodes_free(struct nodes *n)
+{
+	struct redis *r;
+
+	if (!n)
+		return;
+	r = n->w->redis;
+	if (redis_is_up(r)) {
+		_mem_free_ char *all = mem_printf("%sworkers", redis_prefix(r));
+		_mem_free_ char *row = mem_printf("%sw:%s", redis_prefix(r), n->w->name);
+
+		redis_commandv(r, NULL, NULL, "ZREM", all, n->w->name, NULL);
+		redis_commandv(r, NULL, NULL, "DEL", row, NULL);
+	}
+	uv_close((uv_handle_t *)&n->beat, beat_closed);
+}
+
+const struct addr *nodes_of(const struct nodes *n, enum node_role role, size_t *count)
+{
+	*count = n->n[role];
+	return n->addrs[role];
+}
+
+bool nodes_known(const struct nodes *n)
+{
+	return n->known;
+}

@@ -1,0 +1,62 @@
+/* worker.h - one worker process: what its parts share, and its life from start to drain.
+ *
+ * A worker is stateless: whatever matters is in Redis, leased and checkpointed. Everything belongs to one loop.
+ */
+#pragma once
+
+#include "common/addr.h"
+#include "common/config.h"
+#include "common/endpoint.h"
+#include "common/label.h"
+#include "common/needs.h"
+#include "common/queue.h"
+#include "common/redis.h"
+#include "common/vault.h"
+#include "worker/acme/acme.h"
+#include "worker/jobs/look.h"
+
+#include <uv.h>
+
+struct resolver;
+struct http_client;
+struct responders;
+struct httpd;
+struct pool;
+struct dns_exchanger;
+struct authorities;
+struct nodes;
+
+struct worker {
+	uv_loop_t loop;
+	struct config *config;
+	char name[80];
+	int64_t started_ms;
+	struct redis_options redis_options;
+	struct redis *redis;
+	struct barrier *barrier;
+	struct vault *vault;             /* NULL without the role jobs */
+	uint8_t label_key[LABEL_KEY_BYTES];
+	struct look_policy look_policy;
+	struct needs_policy needs_policy;
+	struct dns_exchanger *exchanger; /* questions to single servers */
+	struct resolver *resolver;
+	struct http_client *node_client; /* plain HTTP to the fleet's own responders */
+	struct authorities *authorities; /* worker/authorities.h */
+	struct nodes *nodes;             /* worker/nodes.h: who answers challenges in the fleet */
+	struct pool *pools[2];           /* by enum queue_id; NULL without the role jobs */
+	struct responders *responders;
+	struct httpd *httpd;             /* /healthz, /readyz, /metrics */
+	uv_signal_t sigterm, sigint;
+	bool draining, canary_ok, canary_asked;
+	int pools_left;                  /* pools that still drain */
+	int exit_status;
+};
+
+/** Reads secrets and starts every part that the roles ask for. CF_E* with a why. */
+int worker_start(struct worker *w, struct config *config, struct why *why);
+/** Runs until drained; returns the exit status. */
+int worker_run(struct worker *w);
+/** SIGTERM: takes no more, finishes or releases, then the loop ends. Asked twice: at once. */
+void worker_drain(struct worker *w);
+/** Frees every part; also after a failed start. */
+void worker_stop(struct worker *w);
