@@ -98,7 +98,7 @@ void queue_claim(struct queue *q, const char *id, const char *token,
 		w->names[i] = mem_strdup(names[i].name);
 		queue_args_adds(&args, names[i].name);
 		queue_args_addi(&args, names[i].proven);
-		queue_args_addi(&args, names[i].exclusive);
+		queue_args_addi(&args, names[i].leaving ? 2 : names[i].exclusive);
 	}
 	queue_args_call(queue_redis(q), "claim", &args, on_claimed, w);
 }

@@ -1,7 +1,8 @@
 #!lua
 -- claim Q ID TOKEN (NAME PROVEN EXCLUSIVE)… : for each name [claim, [[authority, url, expires]…]]; claim is enum claim
 -- (0 unproven, 1 held, 2 elsewhere), the list names authorizations that another tenant left at the CAs. A proven
--- tenant holds what nobody holds; an exclusive proof takes the hold from another. A first value is the status.
+-- tenant holds what nobody holds; an exclusive proof takes the hold from another. EXCLUSIVE 2 says that the endpoint
+-- gives the name up: nothing is taken, and its own authorizations are listed too. A first value is the status.
 --#include "_base.lua"
 --#include "_job.lua"
 --#include "_flush.lua"
@@ -18,7 +19,7 @@ local ID, TOKEN_NOW = arg_text(2, 64), arg_text(3, 64)
 for i = 4, #ARGV, 3 do
 	arg_text(i, 255)
 	arg_int(i + 1, 0, 1)
-	arg_int(i + 2, 0, 1)
+	arg_int(i + 2, 0, 2)
 	local key = dom_of(ARGV[i])
 	if not is_type(key, 'hash') then
 		fail('EINVAL', 'not a hash: ' .. key)
@@ -61,17 +62,19 @@ for i = 4, #ARGV, 3 do
 	local key, base, kind = dom_of(ARGV[i])
 	local d = dom_read(key, base)
 	local known = claim_of(d, ID)
-	if not known and #d[3] < CLAIMS_MAX then
+	local leaving = ARGV[i + 2] == '2'
+	if not known and not leaving and #d[3] < CLAIMS_MAX then
 		d[3][#d[3] + 1] = {tenant, ID, kind}
 	end
 	local claim, changed_hands = decide(d, ARGV[i + 1] == '1', ARGV[i + 2] == '1')
 	local stale = {}
-	for _, a in ipairs(claim == HELD and d[4] or {}) do
-		if a[5] ~= tenant and a[3] > NOW then
+	for _, a in ipairs(d[4]) do
+		local listed = leaving and a[4] == ID or not leaving and claim == HELD and a[5] ~= tenant
+		if listed and a[3] > NOW then
 			stale[#stale + 1] = {a[1], a[2], a[3]}
 		end
 	end
-	if changed_hands or not known then
+	if changed_hands or not known and not leaving then
 		dom_write(key, base, d)
 	end
 	out[#out + 1] = {claim, stale}
