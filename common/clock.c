@@ -33,7 +33,7 @@ static int64_t floor_div(int64_t a, int64_t b)
 char *clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_LEN])
 {
 	time_t seconds = (time_t)floor_div(wall_ms, 1000);
-	int ms = (int)(wall_ms - (int64_t)seconds * 1000);
+	int ms = (int)((wall_ms % 1000 + 1000) % 1000);
 	struct tm tm;
 	size_t n;
 
@@ -46,13 +46,28 @@ char *clock_rfc3339(int64_t wall_ms, char out[CLOCK_RFC3339_LEN])
 	return out;
 }
 
-/* Digits after the point: the first three count, the rest must only be digits. */
+/* `n` digits, no sign and no space as sscanf() would take; -1 if there are not as many. */
+static int digits(const char *p, int n)
+{
+	int v = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (!isdigit((unsigned char)p[i]))
+			return -1;
+		v = v * 10 + (p[i] - '0');
+	}
+	return v;
+}
+
+/* Digits after the point: the first three count. NULL if there is none. */
 static const char *parse_fraction(const char *p, int64_t *ms)
 {
 	int64_t scale = 100;
 
 	if (*p != '.')
 		return p;
+	if (!isdigit((unsigned char)p[1]))
+		return NULL;
 	for (p++; isdigit((unsigned char)*p); p++) {
 		*ms += (*p - '0') * scale;
 		scale /= 10;
@@ -62,40 +77,72 @@ static const char *parse_fraction(const char *p, int64_t *ms)
 
 static const char *parse_offset(const char *p, int64_t *offset_ms)
 {
-	int h, m, used = 0;
+	int h, m;
 
 	if (*p == 'Z' || *p == 'z')
 		return p + 1;
-	if ((*p != '+' && *p != '-') || sscanf(p + 1, "%2d:%2d%n", &h, &m, &used) != 2 || used != 5 ||
-	    h > 23 || m > 59 || h < 0 || m < 0)
+	if (*p != '+' && *p != '-')
+		return NULL;
+	h = digits(p + 1, 2);
+	m = h >= 0 && p[3] == ':' ? digits(p + 4, 2) : -1;
+	if (m < 0 || h > 23 || m > 59)
 		return NULL;
 	*offset_ms = (h * 60 + m) * CLOCK_MINUTE_MS * (*p == '-' ? -1 : 1);
 	return p + 6;
 }
 
+static int days_in_month(int year, int month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return days[month - 1] + (month == 2 && leap);
+}
+
 static bool fields_in_range(const struct tm *tm)
 {
-	return tm->tm_mon >= 0 && tm->tm_mon <= 11 && tm->tm_mday >= 1 && tm->tm_mday <= 31 &&
-	       tm->tm_hour >= 0 && tm->tm_hour <= 23 && tm->tm_min >= 0 && tm->tm_min <= 59 &&
-	       tm->tm_sec >= 0 && tm->tm_sec <= 60;
+	return tm->tm_year >= 0 && tm->tm_mon >= 1 && tm->tm_mon <= 12 && tm->tm_mday >= 1 &&
+	       tm->tm_mday <= days_in_month(tm->tm_year, tm->tm_mon) && tm->tm_hour >= 0 &&
+	       tm->tm_hour <= 23 && tm->tm_min >= 0 && tm->tm_min <= 59 && tm->tm_sec >= 0 &&
+	       tm->tm_sec <= 60;
+}
+
+/* "2026-11-23T18:47:00", as written, not as struct tm counts. Each mark is looked at before what
+ * follows it, so nothing is read past a short text's end. */
+static bool parse_fields(const char *s, struct tm *tm)
+{
+	static const char marks[] = "--T::";
+	int *const fields[] = {
+		&tm->tm_year, &tm->tm_mon, &tm->tm_mday, &tm->tm_hour, &tm->tm_min, &tm->tm_sec};
+
+	for (int i = 0; i < 6; i++) {
+		int n = i ? 2 : 4;
+
+		*fields[i] = digits(s, n);
+		if (*fields[i] < 0)
+			return false;
+		s += n;
+		if (i == 5)
+			break;
+		if (*s != marks[i] && !(marks[i] == 'T' && (*s == 't' || *s == ' ')))
+			return false;
+		s++;
+	}
+	return fields_in_range(tm);
 }
 
 int clock_parse_rfc3339(const char *s, int64_t *wall_ms)
 {
-	struct tm tm = { 0 };
+	struct tm tm = {0};
 	int64_t ms = 0, offset_ms = 0;
-	int used = 0;
 	const char *p;
 
-	if (sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-		   &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 6 ||
-	    used != 19)
+	if (!parse_fields(s, &tm))
 		return CF_EINVAL;
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;
-	if (!fields_in_range(&tm))
-		return CF_EINVAL;
-	p = parse_offset(parse_fraction(s + used, &ms), &offset_ms);
+	p = parse_fraction(s + strlen("2026-11-23T18:47:00"), &ms);
+	p = p ? parse_offset(p, &offset_ms) : NULL;
 	if (!p || *p)
 		return CF_EINVAL;
 	*wall_ms = (int64_t)timegm(&tm) * 1000 + ms - offset_ms;
@@ -106,12 +153,12 @@ static const struct {
 	const char *suffix;
 	int64_t ms;
 } units[] = {
-	{ "ms", 1 },
-	{ "s", CLOCK_SECOND_MS },
-	{ "m", CLOCK_MINUTE_MS },
-	{ "h", CLOCK_HOUR_MS },
-	{ "d", CLOCK_DAY_MS },
-	{ "w", 7 * CLOCK_DAY_MS },
+	{"ms", 1},
+	{"s", CLOCK_SECOND_MS},
+	{"m", CLOCK_MINUTE_MS},
+	{"h", CLOCK_HOUR_MS},
+	{"d", CLOCK_DAY_MS},
+	{"w", 7 * CLOCK_DAY_MS},
 };
 
 static int64_t unit_ms(const char *p, size_t n)
@@ -133,39 +180,48 @@ int clock_parse_duration(const char *s, int64_t *ms)
 	if (!*s)
 		return CF_EINVAL;
 	while (*s) {
-		size_t digits = strspn(s, "0123456789");
-		size_t letters = strspn(s + digits, "mshdw");
-		int64_t unit = unit_ms(s + digits, letters);
+		size_t number = strspn(s, "0123456789");
+		size_t letters = strspn(s + number, "mshdw");
+		int64_t unit = unit_ms(s + number, letters);
 
-		if (!digits || digits > 10 || !unit)
+		if (!number || number > 10 || !unit)
 			return CF_EINVAL;
 		total += strtoll(s, NULL, 10) * unit;
 		if (total > INT64_C(1000) * 366 * CLOCK_DAY_MS)
 			return CF_EINVAL;
-		s += digits + letters;
+		s += number + letters;
 	}
 	*ms = total;
 	return 0;
 }
 
+static const struct {
+	const char *suffix;
+	int64_t ms;
+} human[] = {
+	{"d", CLOCK_DAY_MS},
+	{"h", CLOCK_HOUR_MS},
+	{"m", CLOCK_MINUTE_MS},
+	{"s", CLOCK_SECOND_MS},
+	{"ms", 1},
+};
+
 char *clock_human(int64_t ms, char out[CLOCK_HUMAN_LEN])
 {
-	const char *sign = ms < 0 ? "-" : "";
-	int64_t a = ms < 0 ? -ms : ms;
-	long long d = a / CLOCK_DAY_MS, h = a / CLOCK_HOUR_MS % 24, m = a / CLOCK_MINUTE_MS % 60,
-		  s = a / 1000 % 60;
+	int64_t a = ms == INT64_MIN ? INT64_MAX : ms < 0 ? -ms : ms;
+	int64_t first, second = 0;
+	size_t i = 0;
+	int n;
 
-	if (d > 99)
-		snprintf(out, CLOCK_HUMAN_LEN, "%s%lldd", sign, d);
-	else if (d)
-		snprintf(out, CLOCK_HUMAN_LEN, "%s%lldd %lldh", sign, d, h);
-	else if (h)
-		snprintf(out, CLOCK_HUMAN_LEN, "%s%lldh %lldm", sign, h, m);
-	else if (m)
-		snprintf(out, CLOCK_HUMAN_LEN, "%s%lldm %llds", sign, m, s);
-	else if (s)
-		snprintf(out, CLOCK_HUMAN_LEN, "%s%llds", sign, s);
-	else
-		snprintf(out, CLOCK_HUMAN_LEN, "%s%lldms", sign, (long long)a);
+	while (i + 1 < sizeof human / sizeof human[0] && a < human[i].ms)
+		i++;
+	first = a / human[i].ms;
+	if (i < 3 && !(i == 0 && first > 99))
+		second = a % human[i].ms / human[i + 1].ms;
+	n = snprintf(out, CLOCK_HUMAN_LEN, "%s%lld%s", ms < 0 ? "-" : "", (long long)first,
+		human[i].suffix);
+	if (second && n > 0 && n < CLOCK_HUMAN_LEN)
+		snprintf(out + n, (size_t)(CLOCK_HUMAN_LEN - n), " %lld%s", (long long)second,
+			human[i + 1].suffix);
 	return out;
 }

@@ -26,5 +26,5 @@ int clock_parse_rfc3339(const char *s, int64_t *wall_ms);
 int clock_parse_duration(const char *s, int64_t *ms);
 
 #define CLOCK_HUMAN_LEN 24
-/** The two largest units: "2d 3h", "45s", "120ms", negative as "-3h". */
+/** The two largest units, a zero left out: "2d 3h", "45s", "120ms", "3h"; negative as "-3h". */
 char *clock_human(int64_t ms, char out[CLOCK_HUMAN_LEN]);

@@ -10,16 +10,16 @@
 #include <strings.h>
 #include <unistd.h>
 
-#define LINE_LIMIT 8192
+#define LINE_LIMIT  8192
 #define FIELD_LIMIT 512
 
 static struct {
 	enum log_level least;
 	enum log_format format;
 	const char *component;
-} state = { LOG_INFO, LOG_LOGFMT, "certfleet" };
+} state = {LOG_INFO, LOG_LOGFMT, "certfleet"};
 
-static const char *const level_names[] = { "debug", "info", "warn", "error" };
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 void log_setup(enum log_level least, enum log_format format, const char *component)
 {
@@ -74,6 +74,19 @@ static void add_field(struct buf *b, const char *key, const char *text, int64_t 
 		buf_adds(b, clean);
 }
 
+/* A field that does not fit is left out whole, so that a long line stays a line of its format. */
+static void add_whole_field(struct buf *b, const struct log_field *f)
+{
+	size_t before = b->len;
+
+	add_field(b, f->key, f->text, f->number);
+	if (!b->over)
+		return;
+	b->len = before;
+	b->data[before] = '\0';
+	b->over = false;
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n)
 {
 	_buf_release_ struct buf line = BUF_INIT(LINE_LIMIT);
@@ -83,16 +96,13 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 
 	clock_rfc3339(clock_wall_ms(), when);
 	buf_addf(&line, json ? "{\"time\":\"%s\",\"level\":\"%s\"" : "time=%s level=%s", when,
-		 level_names[level]);
+		level_names[level]);
 	add_field(&line, "part", state.component, 0);
 	add_field(&line, "event", event, 0);
 	for (size_t i = 0; i < n; i++)
-		add_field(&line, fields[i].key, fields[i].text, fields[i].number);
-	if (json)
-		buf_addc(&line, '}');
-	line.over = false;
-	line.limit += 1;
-	buf_addc(&line, '\n');
+		add_whole_field(&line, &fields[i]);
+	line.limit += 2;
+	buf_adds(&line, json ? "}\n" : "\n");
 	wrote = write(STDERR_FILENO, line.data, line.len);
 	(void)wrote; /* there is nowhere left to say it */
 }

@@ -180,6 +180,8 @@ int str_unbase64url(struct buf *out, const char *s, size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (!s[i] || !strchr(abc64, s[i]))
 			return CF_EINVAL;
+	if (n % 4 && (strchr(abc64, s[n - 1]) - abc64) & (n % 4 == 2 ? 15 : 3))
+		return CF_EINVAL;
 	for (size_t i = 0; i < n; i++) {
 		acc = (acc << 6 | (uint32_t)(strchr(abc64, s[i]) - abc64)) & 0xffff;
 		have += 6;
@@ -188,8 +190,6 @@ int str_unbase64url(struct buf *out, const char *s, size_t n)
 			buf_addc(out, (char)(acc >> have & 0xff));
 		}
 	}
-	if (acc & ((1u << have) - 1))
-		return CF_EINVAL;
 	return buf_err(out);
 }
 
