@@ -18,7 +18,7 @@ static void readyz(void *arg, struct httpd_request *r)
 		httpd_answer_text(r, 503, "draining: no job is taken any more");
 	else if (!redis_is_up(w->redis))
 		httpd_answer_text(r, 503, "Redis is away");
-	else if (w->config->worker.roles & ROLE_JOBS && !w->canary_ok)
+	else if (w->vault && w->canaries < 2)
 		httpd_answer_text(r, 503, "the vault keys are not checked yet");
 	else
 		httpd_answer_text(r, 200, "ready");

@@ -47,7 +47,8 @@ struct worker {
 	struct responders *responders;
 	struct httpd *httpd;             /* /healthz, /readyz, /metrics */
 	uv_signal_t sigterm, sigint;
-	bool draining, canary_ok, canary_asked;
+	bool draining, canary_asked;
+	unsigned canaries;               /* wraps whose key was found right; jobs start at 2 */
 	int pools_left;                  /* pools that still drain */
 	int exit_status;
 };

@@ -76,6 +76,15 @@ void event_failed(struct buf *out, const struct endpoint *e, const char *authori
 	mp_map_close(out, map);
 }
 
+void event_removed(struct buf *out, const struct endpoint *e)
+{
+	size_t map = open_data(out, e);
+
+	put_names(out, e);
+	mp_key_str(out, "serial", e->has_cert ? e->cert.serial : NULL);
+	mp_map_close(out, map);
+}
+
 static const char *const status_names[] = { "unknown", "missing", "wrong", "right", "error" };
 
 static void put_look(struct buf *out, const char *key, const struct record_look *l)

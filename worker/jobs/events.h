@@ -14,5 +14,7 @@ void event_revoked(struct buf *out, const struct endpoint *e, const char *serial
 		   int reason);
 void event_failed(struct buf *out, const struct endpoint *e, const char *authority,
 		  const struct acme_failure *f, int64_t next_ms);
+/** removed: what it had. */
+void event_removed(struct buf *out, const struct endpoint *e);
 /** dns.changed: the records as they are now. */
 void event_dns(struct buf *out, const struct endpoint *e);

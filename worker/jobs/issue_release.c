@@ -1,14 +1,16 @@
 /* Names that leave: when an endpoint goes, or names were taken out of its config, their valid authorizations are
  * deactivated at every authority before the claims are given up, so that the next holder's orders are validated anew. */
 #include "common/clock.h"
+#include "common/event.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/mp.h"
-#include "worker/jobs/checkpoint.h"
+#include "worker/jobs/events.h"
 #include "worker/jobs/issue_internal.h"
 #include "worker/pool.h"
 #include "worker/worker.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,6 +81,15 @@ void issue_release_names(struct issue *s)
 	queue_claim(pool_queue(s->job->pool), s->job->id, s->job->token, names, s->leaving_n, on_claims, s);
 }
 
+static void tell_removed(struct issue *s)
+{
+	_buf_release_ struct buf data = BUF_INIT(EVENT_DATA_MAX);
+	_mem_free_ char *id = mem_printf("removed/%s/%" PRId64, s->job->id, s->job->endpoint.config.created_ms);
+
+	event_removed(&data, &s->job->endpoint);
+	outcome_event(s->outcome, EVENT_REMOVED, id, &data);
+}
+
 void issue_names_released(struct issue *s)
 {
 	struct endpoint *e = &s->job->endpoint;
@@ -91,6 +102,7 @@ void issue_names_released(struct issue *s)
 		outcome_dropped(s->outcome, s->leaving[i]);
 	if (e->config.removing) {
 		outcome_remove(s->outcome);
+		tell_removed(s);
 		LOG(INFO, "endpoint_removed", LF("endpoint", s->job->id));
 	}
 	e->issuance.failures = 0;
