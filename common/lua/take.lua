@@ -142,7 +142,7 @@ local function fair(lane, most)
 			share = math.min(most, math.floor(tonumber(first[4]) - value) + 1)
 		end
 		local got = serve(lane, first[1], value, share)
-		floor = got > 0 and math.max(floor, value) or floor
+		floor = math.max(floor, value + got - 1)
 		most = most - got
 	end
 end
