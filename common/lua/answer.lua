@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- answer SOURCE ID STREAM_ID : shows the answer to a request that was applied under the hidden source ~SOURCE, now that
+-- the replicas have it: copies it to req:SOURCE:ID for 24 h, says request.done, acknowledges and deletes the entry.
+-- An answer that is there already stays. Gives 1, or 0 if there was nothing to show.
+--#include "_base.lua"
+--#include "_event.lua"
+if #ARGV ~= 3 then
+	fail('EINVAL', 'answer needs source, id and stream id')
+end
+local SOURCE, ID, ENTRY = arg_text(1, 128), arg_text(2, 128), arg_text(3, 41)
+local name = SOURCE:gsub('[%%:]', {['%'] = '%25', [':'] = '%3A'}) .. ':' .. ID
+local seen, hidden = P .. 'req:' .. name, P .. 'req:~' .. name
+need_streams()
+need_type('stream', 'requests')
+need_type('string', 'req:' .. name, 'req:~' .. name)
+
+local answer = redis.call('EXISTS', seen) == 0 and redis.call('GET', hidden)
+if answer then
+	local m = unpacked(answer) or {}
+	local kind = m.status == 'refused' and 'refused' or 'done'
+	redis.call('SET', seen, answer, 'EX', 86400)
+	emit('results', 'request:' .. SOURCE .. ':' .. ID, 'certfleet.request.' .. kind, m.endpoint or '', answer)
+end
+redis.call('XACK', P .. 'requests', 'scheduler', ENTRY)
+redis.call('XDEL', P .. 'requests', ENTRY)
+cap_streams()
+return answer and 1 or 0
