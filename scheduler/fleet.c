@@ -1,0 +1,211 @@
+#include "scheduler/fleet.h"
+
+#include "common/clock.h"
+#include "common/event.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/mp.h"
+#include "common/queue.h"
+#include "scheduler/stats.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOOK_EVERY_MS 10000
+#define HEARTBEAT_EVERY_MS 60000
+#define ALIVE_TEXT "60000"
+#define FACTS_N 12
+/* of `trim`: hard cap, age that is kept, entries at a time */
+#define STREAM_CAP "1000000"
+#define STREAM_KEEP_MS "86400000"
+#define STREAM_STEP "10000"
+
+static const char *const streams[] = { "results", "alerts", "edges", "changes" };
+
+struct trimming {
+	struct fleet *fleet;
+	const char *stream;
+};
+
+struct fleet {
+	uv_timer_t timer;
+	struct redis *redis;
+	struct alerts *alerts;
+	char *name, *nonce;
+	bool leading, busy;
+	uint64_t term;
+	uint64_t beats; /* in this term */
+	int64_t led_since_ms, beat_ms; /* monotonic */
+	int64_t lost;
+	struct fleet_facts facts;
+	struct trimming trimmings[ARRAY_LEN(streams)];
+};
+
+/* --- the heartbeat */
+
+static void heartbeat_data(const struct fleet *f, struct buf *out)
+{
+	size_t map = mp_map_open(out);
+
+	mp_key_int(out, "V", 1);
+	mp_key_int(out, "term", (int64_t)f->term);
+	mp_key_int(out, "beat", (int64_t)f->beats);
+	mp_key_str(out, "leader", f->nonce);
+	mp_key_int(out, "endpoints", f->facts.endpoints);
+	mp_key_int(out, "alerts_open", f->facts.alerts_open);
+	mp_key_int(out, "workers", f->facts.workers);
+	mp_map_close(out, map);
+}
+
+static void heartbeat(struct fleet *f, int64_t now)
+{
+	_mem_free_ char *key = mem_printf("%salerts", redis_prefix(f->redis));
+	_mem_free_ char *id = mem_printf("heartbeat:%" PRIu64 ":%" PRIu64, f->term, f->beats);
+	_buf_release_ struct buf data = BUF_INIT(1024);
+	char time[CLOCK_RFC3339_LEN];
+	const char *argv[] = { "XADD", key, "*", "id", id, "type", EVENT_HEARTBEAT, "source", f->name, "subject", "",
+		"time", clock_rfc3339(f->facts.redis_ms, time), "specversion", "1.0", "datacontenttype",
+		"application/msgpack", "data", NULL };
+	size_t lens[ARRAY_LEN(argv)];
+
+	f->beat_ms = now;
+	f->beats++;
+	heartbeat_data(f, &data);
+	for (size_t i = 0; i + 1 < ARRAY_LEN(argv); i++)
+		lens[i] = strlen(argv[i]);
+	argv[ARRAY_LEN(argv) - 1] = data.data;
+	lens[ARRAY_LEN(argv) - 1] = data.len;
+	redis_command(f->redis, ARRAY_LEN(argv), argv, lens, NULL, NULL);
+}
+
+/* --- the streams */
+
+static void trimmed(void *arg, int err, const struct reply *reply)
+{
+	struct trimming *t = arg;
+	int64_t taken = err ? 0 : reply_int(reply_at(reply, 1)), lost = err ? 0 : reply_int(reply_at(reply, 2));
+
+	metric_add(&stat_trimmed, (double)(taken + lost), LABELS(t->stream));
+	metric_add(&stat_lost, (double)lost, LABELS(t->stream));
+	t->fleet->lost += lost;
+	if (lost)
+		LOG(WARN, "stream_entries_lost", LF("stream", t->stream), LF_INT("n", lost));
+}
+
+static void trim(struct fleet *f)
+{
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
+		const char *argv[] = { streams[i], STREAM_CAP, STREAM_KEEP_MS, STREAM_STEP };
+
+		f->trimmings[i] = (struct trimming){ .fleet = f, .stream = streams[i] };
+		redis_script(f->redis, "trim", ARRAY_LEN(argv), argv, NULL, trimmed, &f->trimmings[i]);
+	}
+}
+
+/* --- the look */
+
+static void show(const struct fleet_facts *f)
+{
+	metric_set(&stat_workers, (double)f->workers, NO_LABELS);
+	metric_set(&stat_requests_backlog, (double)f->requests, NO_LABELS);
+	metric_set(&stat_alerts_open, (double)f->alerts_open, NO_LABELS);
+	for (int i = 0; i < 2; i++) {
+		const char *q = queue_name((enum queue_id)i);
+
+		metric_set(&stat_queue_running, (double)f->running[i], LABELS(q));
+		metric_set(&stat_queue_parked, (double)f->parked[i], LABELS(q));
+		metric_set(&stat_queue_late_seconds, (double)f->late_ms[i] / 1000.0, LABELS(q));
+	}
+}
+
+static void read_facts(const struct reply *reply, struct fleet_facts *f)
+{
+	int64_t *const into[FACTS_N] = { &f->redis_ms, &f->workers, &f->requests, &f->request_age_ms, &f->endpoints,
+		&f->alerts_open, &f->running[0], &f->parked[0], &f->late_ms[0], &f->running[1], &f->parked[1],
+		&f->late_ms[1] };
+
+	for (size_t i = 0; i < FACTS_N; i++)
+		*into[i] = reply_int(reply_at(reply, i));
+	f->clock_apart_ms = clock_wall_ms() - f->redis_ms;
+}
+
+static void lead_on(struct fleet *f)
+{
+	struct alert_edge edges[FLEET_CONDITIONS];
+	int64_t now = clock_mono_ms();
+
+	f->facts.led_ms = now - f->led_since_ms;
+	f->facts.lost = f->lost;
+	f->lost = 0;
+	alerts_tell(f->alerts, edges, fleet_judge(&f->facts, edges));
+	trim(f);
+	if (!f->beats || now - f->beat_ms >= HEARTBEAT_EVERY_MS)
+		heartbeat(f, now);
+}
+
+static void got_facts(void *arg, int err, const struct reply *reply)
+{
+	struct fleet *f = arg;
+
+	f->busy = false;
+	if (err)
+		return;
+	read_facts(reply, &f->facts);
+	show(&f->facts);
+	if (f->leading)
+		lead_on(f);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	static const char *const argv[] = { ALIVE_TEXT };
+	struct fleet *f = timer->data;
+
+	if (f->busy || !redis_is_up(f->redis))
+		return;
+	f->busy = true;
+	redis_script(f->redis, "fleet", 1, argv, NULL, got_facts, f);
+}
+
+struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *alerts, const char *name, const char *nonce)
+{
+	struct fleet *f = mem_zalloc(sizeof *f);
+
+	f->redis = redis;
+	f->alerts = alerts;
+	f->name = mem_strdup(name);
+	f->nonce = mem_strdup(nonce);
+	f->timer.data = f;
+	uv_timer_init(loop, &f->timer);
+	uv_timer_start(&f->timer, on_timer, 1000, LOOK_EVERY_MS);
+	return f;
+}
+
+void fleet_lead(struct fleet *f, bool leading, uint64_t term)
+{
+	f->leading = leading;
+	f->term = term;
+	f->beats = 0;
+	f->lost = 0;
+	f->led_since_ms = clock_mono_ms();
+	if (leading)
+		on_timer(&f->timer);
+}
+
+void fleet_close(struct fleet *f)
+{
+	if (!f)
+		return;
+	f->leading = false;
+	uv_close((uv_handle_t *)&f->timer, NULL);
+}
+
+void fleet_free(struct fleet *f)
+{
+	if (!f)
+		return;
+	free(f->name);
+	free(f->nonce);
+	free(f);
+}

@@ -1,0 +1,192 @@
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/mp.h"
+#include "scheduler/alert.h"
+#include "scheduler/fleet.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void edge_data(struct buf *b, const char *condition, bool open)
+{
+	size_t map = mp_map_open(b);
+
+	mp_key_int(b, "V", 1);
+	mp_key_str(b, "condition", condition);
+	mp_key_bool(b, "open", open);
+	mp_key_str(b, "endpoint", "shop");
+	mp_key_str(b, "severity", "critical");
+	mp_key_int(b, "deadline", 12345);
+	mp_key_str(b, "text", "a\nb");
+	mp_map_close(b, map);
+}
+
+static void reads_an_edge(void **state)
+{
+	_buf_release_ struct buf b = BUF_INIT(1024);
+	struct alert_edge e;
+
+	(void)state;
+	edge_data(&b, "caa_forbids", true);
+	assert_int_equal(alert_edge_decode(b.data, b.len, "shop", &e, NULL), 0);
+	assert_string_equal(e.key, "shop/caa_forbids");
+	assert_true(e.open);
+	assert_int_equal(e.severity, ALERT_CRITICAL);
+	assert_int_equal(e.deadline_ms, 12345);
+	assert_string_equal(e.text, "a?b");
+}
+
+static void refuses_what_is_no_edge(void **state)
+{
+	_buf_release_ struct buf b = BUF_INIT(1024);
+	struct alert_edge e;
+	struct why why;
+
+	(void)state;
+	assert_int_equal(alert_edge_decode("", 0, "x", &e, &why), CF_EPROTO);
+	edge_data(&b, "", true);
+	assert_int_equal(alert_edge_decode(b.data, b.len, "x", &e, &why), CF_EPROTO);
+	assert_int_equal(alert_edge_decode(b.data, ALERT_EDGE_MAX + 1, "x", &e, &why), CF_ETOOBIG);
+}
+
+static struct alert_edge one(const char *key, bool open, enum alert_severity severity)
+{
+	struct alert_edge e = { .open = open, .severity = severity };
+
+	snprintf(e.key, sizeof e.key, "%s", key);
+	return e;
+}
+
+static void nets_flutter(void **state)
+{
+	struct alert_edge e[] = { one("a", true, ALERT_WARNING), one("b", true, ALERT_WARNING),
+		one("a", false, ALERT_WARNING), one("b", true, ALERT_INFO), one("c", false, ALERT_INFO),
+		one("c", true, ALERT_CRITICAL) };
+
+	(void)state;
+	assert_int_equal(alert_net(e, ARRAY_LEN(e)), 3);
+	assert_string_equal(e[0].key, "a");
+	assert_false(e[0].open);
+	assert_string_equal(e[1].key, "b");
+	assert_int_equal(e[1].severity, ALERT_WARNING);
+	assert_string_equal(e[2].key, "c");
+	assert_true(e[2].open);
+}
+
+static void escalates_as_the_deadline_nears(void **state)
+{
+	(void)state;
+	assert_int_equal(alert_escalation(ALERT_INFO, 0, 0, 999), ALERT_INFO);
+	assert_int_equal(alert_escalation(ALERT_INFO, 0, 1000, 499), ALERT_INFO);
+	assert_int_equal(alert_escalation(ALERT_INFO, 0, 1000, 500), ALERT_WARNING);
+	assert_int_equal(alert_escalation(ALERT_INFO, 0, 1000, 750), ALERT_CRITICAL);
+	assert_int_equal(alert_escalation(ALERT_CRITICAL, 0, 1000, 1), ALERT_CRITICAL);
+	assert_int_equal(alert_escalation(ALERT_WARNING, 0, 1000, 5000), ALERT_CRITICAL);
+}
+
+static void expiry_by_fractions_of_life(void **state)
+{
+	enum alert_severity s = ALERT_INFO;
+	int64_t day = CLOCK_DAY_MS;
+
+	(void)state;
+	assert_false(alert_expiry(0, 90 * day, 60 * day, &s)); /* due, not late */
+	assert_true(alert_expiry(0, 90 * day, 64 * day, &s));
+	assert_int_equal(s, ALERT_WARNING);
+	assert_true(alert_expiry(0, 90 * day, 82 * day, &s));
+	assert_int_equal(s, ALERT_CRITICAL);
+	assert_true(alert_expiry(0, 90 * day, 91 * day, &s));
+	assert_int_equal(s, ALERT_CRITICAL);
+	assert_false(alert_expiry(0, 160 * CLOCK_HOUR_MS, 100 * CLOCK_HOUR_MS, &s));
+}
+
+static void an_open_alert_ends_with_its_reason(void **state)
+{
+	struct endpoint e = { .has_cert = true };
+	struct alert_edge was, out;
+
+	(void)state;
+	snprintf(e.config.id, sizeof e.config.id, "shop");
+	e.cert.not_after_ms = 100 * CLOCK_DAY_MS;
+	alert_expiry_edge(&e, 95 * CLOCK_DAY_MS, &was);
+	assert_true(was.open);
+	assert_string_equal(was.key, "shop/expiry");
+	assert_false(alert_review(&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out)); /* is critical already */
+	e.cert.not_after_ms = 190 * CLOCK_DAY_MS; /* renewed */
+	e.cert.not_before_ms = 94 * CLOCK_DAY_MS;
+	assert_true(alert_review(&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out));
+	assert_false(out.open);
+	assert_true(alert_review(&was, 0, NULL, 95 * CLOCK_DAY_MS, &out)); /* removed */
+	assert_false(out.open);
+}
+
+static void parked_ends_when_nothing_is(void **state)
+{
+	struct alert_edge was = { .open = true, .severity = ALERT_CRITICAL }, out;
+	struct endpoint e = { .generation = 1 };
+
+	(void)state;
+	snprintf(was.endpoint, sizeof was.endpoint, "shop");
+	snprintf(was.condition, sizeof was.condition, "parked");
+	e.jobs[QUEUE_ISSUE].where = JOB_PARKED;
+	assert_false(alert_review(&was, 0, &e, 1, &out));
+	e.jobs[QUEUE_ISSUE].where = JOB_DUE;
+	assert_true(alert_review(&was, 0, &e, 1, &out));
+}
+
+static bool is_open(const struct fleet_facts *f, const char *condition)
+{
+	struct alert_edge edges[FLEET_CONDITIONS];
+	size_t n = fleet_judge(f, edges);
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(edges[i].condition, condition))
+			return edges[i].open;
+	fail_msg("no condition %s", condition);
+	return false;
+}
+
+static void judges_the_fleet(void **state)
+{
+	struct fleet_facts f = { .workers = 2, .led_ms = 3600000 };
+
+	(void)state;
+	assert_false(is_open(&f, "no_worker"));
+	assert_false(is_open(&f, "queue_late"));
+	assert_false(is_open(&f, "requests_backlog"));
+	assert_false(is_open(&f, "clocks_apart"));
+	f.workers = 0;
+	assert_true(is_open(&f, "no_worker"));
+	f.late_ms[1] = 400000;
+	assert_true(is_open(&f, "queue_late"));
+	f.requests = 1;
+	f.request_age_ms = 200000;
+	assert_true(is_open(&f, "requests_backlog"));
+	f.led_ms = 1000; /* they may be starting too */
+	assert_false(is_open(&f, "no_worker"));
+	assert_false(is_open(&f, "requests_backlog"));
+	f.clock_apart_ms = -31000;
+	assert_true(is_open(&f, "clocks_apart"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_an_edge),
+		cmocka_unit_test(refuses_what_is_no_edge),
+		cmocka_unit_test(nets_flutter),
+		cmocka_unit_test(escalates_as_the_deadline_nears),
+		cmocka_unit_test(expiry_by_fractions_of_life),
+		cmocka_unit_test(an_open_alert_ends_with_its_reason),
+		cmocka_unit_test(parked_ends_when_nothing_is),
+		cmocka_unit_test(judges_the_fleet),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
