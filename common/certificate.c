@@ -173,10 +173,11 @@ static int read_names(const X509 *x, struct names *out, struct why *why)
 	GENERAL_NAMES *san = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
 	int n = san ? sk_GENERAL_NAME_num(san) : 0, err = 0;
 
-	if (n > SAN_MAX)
-		err = refuse(why, "the certificate has too many names");
-	else
-		out->list = mem_array((size_t)n, sizeof *out->list);
+	if (n > SAN_MAX) {
+		GENERAL_NAMES_free(san);
+		return refuse(why, "the certificate has too many names");
+	}
+	out->list = mem_array((size_t)n, sizeof *out->list);
 	for (int i = 0; i < n && !err; i++)
 		err = add_name(out, sk_GENERAL_NAME_value(san, i), why);
 	GENERAL_NAMES_free(san);
@@ -235,7 +236,8 @@ static int check_names(const X509 *leaf, const char *const *names, size_t n, str
 		return err;
 	if (n)
 		memcpy(want, names, n * sizeof *want);
-	qsort(have.list, have.n, sizeof *have.list, compare_names);
+	if (have.list)
+		qsort(have.list, have.n, sizeof *have.list, compare_names);
 	qsort(want, n, sizeof *want, compare_names);
 	return compare_sets(have.list, have.n, want, n, why);
 }

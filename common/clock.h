@@ -8,8 +8,8 @@
 
 #define CLOCK_SECOND_MS INT64_C(1000)
 #define CLOCK_MINUTE_MS INT64_C(60000)
-#define CLOCK_HOUR_MS INT64_C(3600000)
-#define CLOCK_DAY_MS INT64_C(86400000)
+#define CLOCK_HOUR_MS   INT64_C(3600000)
+#define CLOCK_DAY_MS    INT64_C(86400000)
 
 /** Unix time. Steps when the host's clock is set: for dates only, never for deadlines. */
 int64_t clock_wall_ms(void);

@@ -8,8 +8,8 @@ const char *cf_strerror(int err)
 	switch (err) {
 	case 0:
 		return "ok";
-#define CF_ERR_TEXT(name, value, text)                                                             \
-	case value:                                                                                \
+#define CF_ERR_TEXT(name, value, text) \
+	case value:                    \
 		return text;
 		CF_ERRORS(CF_ERR_TEXT)
 #undef CF_ERR_TEXT
@@ -23,8 +23,8 @@ const char *cf_errname(int err)
 	switch (err) {
 	case 0:
 		return "OK";
-#define CF_ERR_NAME(name, value, text)                                                             \
-	case value:                                                                                \
+#define CF_ERR_NAME(name, value, text) \
+	case value:                    \
 		return #name;
 		CF_ERRORS(CF_ERR_NAME)
 #undef CF_ERR_NAME

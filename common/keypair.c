@@ -18,26 +18,24 @@ enum { SCALAR_MAX_BYTES = 48, POINT_MAX_BYTES = 1 + 2 * SCALAR_MAX_BYTES };
 
 /* What we know of each type; the SPKI head is the DER before an uncompressed point. */
 static const struct kind {
-	enum key_type type;
 	const char *name;
 	const char *group; /* NULL: RSA */
+	enum key_type type;
 	int nid;
 	int bits;            /* RSA */
 	size_t scalar_bytes; /* EC */
-	unsigned char spki_head[27];
-	size_t spki_head_len;
+	size_t spki_head_bytes;
+	const char *spki_head;
 } kinds[] = {
-	{KEY_P256, "ecdsa-p256", "prime256v1", NID_X9_62_prime256v1, 256, 32,
+	{"ecdsa-p256", "prime256v1", KEY_P256, NID_X9_62_prime256v1, 256, 32, 26,
 		"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d"
-		"\x03\x01\x07\x03\x42\x00",
-		26},
-	{KEY_P384, "ecdsa-p384", "secp384r1", NID_secp384r1, 384, 48,
+		"\x03\x01\x07\x03\x42\x00"},
+	{"ecdsa-p384", "secp384r1", KEY_P384, NID_secp384r1, 384, 48, 23,
 		"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22"
-		"\x03\x62\x00",
-		23},
-	{KEY_RSA2048, "rsa-2048", NULL, NID_rsaEncryption, 2048, 0, "", 0},
-	{KEY_RSA3072, "rsa-3072", NULL, NID_rsaEncryption, 3072, 0, "", 0},
-	{KEY_RSA4096, "rsa-4096", NULL, NID_rsaEncryption, 4096, 0, "", 0},
+		"\x03\x62\x00"},
+	{"rsa-2048", NULL, KEY_RSA2048, NID_rsaEncryption, 2048, 0, 0, NULL},
+	{"rsa-3072", NULL, KEY_RSA3072, NID_rsaEncryption, 3072, 0, 0, NULL},
+	{"rsa-4096", NULL, KEY_RSA4096, NID_rsaEncryption, 4096, 0, 0, NULL},
 };
 
 static const struct kind *kind_of_type(unsigned type)
@@ -277,7 +275,7 @@ int keypair_spki(EVP_PKEY *key, struct buf *out)
 		point_len = ec_point(key, k, point);
 		if (!point_len)
 			return failed(CF_ECRYPTO);
-		buf_add(out, k->spki_head, k->spki_head_len);
+		buf_add(out, k->spki_head, k->spki_head_bytes);
 		buf_add(out, point, point_len);
 		return buf_err(out);
 	}

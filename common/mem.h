@@ -21,7 +21,8 @@ char *mem_strdup(const char *s) __attribute__((malloc, returns_nonnull));
 char *mem_strdup_opt(const char *s);
 char *mem_strndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
-char *mem_vprintf(const char *format, va_list ap) __attribute__((format(printf, 1, 0), returns_nonnull));
+char *mem_vprintf(const char *format, va_list ap)
+	__attribute__((format(printf, 1, 0), returns_nonnull));
 
 /** Overwrites before it frees; for keys. NULL is a no-op. */
 void mem_wipe_free(void *p, size_t bytes);
@@ -36,14 +37,14 @@ static inline void mem_free_ptr(void *pp)
 #define _mem_free_ __attribute__((cleanup(mem_free_ptr)))
 
 /** Takes the pointer out of a cleanup local. */
-#define mem_steal(p)                                                                               \
-	__extension__({                                                                            \
-		__typeof__(p) mem_stolen_ = (p);                                                   \
-		(p) = NULL;                                                                        \
-		mem_stolen_;                                                                       \
+#define mem_steal(p)                             \
+	__extension__({                          \
+		__typeof__(p) mem_stolen_ = (p); \
+		(p) = NULL;                      \
+		mem_stolen_;                     \
 	})
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /** The struct that holds `member` at `ptr`. */
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

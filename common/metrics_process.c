@@ -4,8 +4,13 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#ifndef CERTFLEET_VERSION /* the build names it */
+#define CERTFLEET_VERSION "unknown"
+#endif
 
 static struct metric build_info = {.type = METRIC_GAUGE,
 	.name = "certfleet_build_info",
@@ -29,15 +34,15 @@ static struct metric *const table[] = {
 
 static double read_resident_bytes(void)
 {
-	unsigned long total, resident = 0;
 	FILE *f = fopen("/proc/self/statm", "re");
+	char line[128] = "", *resident = line;
 
 	if (!f)
 		return 0;
-	if (fscanf(f, "%lu %lu", &total, &resident) != 2)
-		resident = 0;
+	if (fgets(line, sizeof line, f))
+		strtoul(line, &resident, 10); /* the total comes first */
 	fclose(f);
-	return (double)resident * (double)sysconf(_SC_PAGESIZE);
+	return (double)strtoul(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE);
 }
 
 static double count_open_fds(void)

@@ -146,7 +146,7 @@ bool mp_get(const struct mp *map, const char *key, struct mp *out)
 	if (mp_type(map) != MP_MAP)
 		return false;
 	for (struct mp_iter it = mp_iter(map); mp_next(&it, &v);) {
-		if (v.key_len != len || memcmp(v.key, key, len))
+		if (!v.key || v.key_len != len || memcmp(v.key, key, len))
 			continue;
 		if (mp_type(&v) == MP_NIL)
 			return false;
@@ -200,7 +200,7 @@ int mp_as_int(const struct mp *v, int64_t *out)
 
 int mp_as_int_in(const struct mp *v, int64_t least, int64_t most, int64_t *out)
 {
-	int64_t value;
+	int64_t value = 0;
 	int err = mp_as_int(v, &value);
 
 	if (err)
@@ -240,8 +240,8 @@ static int text_of(const struct mp *v, const char **s, size_t *n)
 
 int mp_as_str(const struct mp *v, char **out)
 {
-	const char *s;
-	size_t n;
+	const char *s = "";
+	size_t n = 0;
 	int err = text_of(v, &s, &n);
 
 	if (err)
@@ -253,8 +253,8 @@ int mp_as_str(const struct mp *v, char **out)
 
 int mp_as_text(const struct mp *v, char *out, size_t size)
 {
-	const char *s;
-	size_t n;
+	const char *s = "";
+	size_t n = 0;
 	int err = text_of(v, &s, &n);
 
 	if (err)
@@ -280,7 +280,7 @@ int mp_as_bytes(const struct mp *v, const unsigned char **out, size_t *n)
 
 int mp_as_fixed(const struct mp *v, void *out, size_t n)
 {
-	const unsigned char *bytes = NULL;
+	const unsigned char *bytes = &nil_byte;
 	size_t len = 0;
 	int err = mp_as_bytes(v, &bytes, &len);
 

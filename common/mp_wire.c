@@ -60,7 +60,7 @@ static bool head_read_wide(const unsigned char *p, const unsigned char *end, str
 		.n = load(p + 1, width),
 		.bytes = (uint8_t)(1 + width),
 		.width = (uint8_t)width};
-	if (h->is_signed)
+	if (h->is_signed && width)
 		h->n = sign_extend(h->n, width);
 	else if (h->type == MP_BOOL)
 		h->n = *p & 1;

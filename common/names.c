@@ -119,7 +119,7 @@ static int check_labels(const struct reading *r, const char *name, size_t *count
 /* Reads `text`, which is r->text without "*.", into out; counts its labels. */
 static int parse(const struct reading *r, const char *text, char out[NAME_SIZE], size_t *labels)
 {
-	char name[NAME_SIZE];
+	char name[NAME_SIZE] = "";
 	size_t n;
 	int err;
 
@@ -146,7 +146,7 @@ int name_parse(const char *text, char out[NAME_SIZE], struct why *why)
 {
 	struct reading r = {text, why};
 	bool wildcard = name_is_wildcard(text);
-	char base[NAME_SIZE];
+	char base[NAME_SIZE] = "";
 	size_t labels = 0;
 	int err = parse(&r, name_base(text), base, &labels);
 

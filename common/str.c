@@ -4,12 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Length of the UTF-8 sequence at s, 0 if it is not one (overlong, surrogate and > U+10FFFF refused). */
+/* Length of the UTF-8 sequence at s, 0 if it is not one (overlong, surrogate and > U+10FFFF
+ * refused). */
 static size_t utf8_len(const unsigned char *s, size_t n, uint32_t *point)
 {
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 :
-		     (s[0] & 0xf8) == 0xf0 ? 4 : 0;
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t len = s[0] < 0x80             ? 1
+		     : (s[0] & 0xe0) == 0xc0 ? 2
+		     : (s[0] & 0xf0) == 0xe0 ? 3
+		     : (s[0] & 0xf8) == 0xf0 ? 4
+					     : 0;
 	uint32_t c;
 
 	if (!len || len > n)
@@ -139,12 +143,13 @@ int str_unhex(const char *hex, void *bytes, size_t n)
 		if (hex_digit(hex[i]) < 0)
 			return CF_EINVAL;
 	for (size_t i = 0; i < n; i++)
-		p[i] = (unsigned char)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
+		p[i] = (unsigned char)(hex_digit(hex[2 * i]) * 16 + hex_digit(hex[2 * i + 1]));
 	return 0;
 }
 
 /* Writes n bytes as groups of `bits` bits, the last one padded by zero bits. */
-static void encode(struct buf *out, const unsigned char *p, size_t n, unsigned bits, const char *abc)
+static void encode(
+	struct buf *out, const unsigned char *p, size_t n, unsigned bits, const char *abc)
 {
 	uint32_t acc = 0;
 	unsigned have = 0;

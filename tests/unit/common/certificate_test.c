@@ -395,7 +395,8 @@ static void test_pem_refuses(void **state)
 		"-----BEGIN CERTIFICATE-----\nBAA=\n-----END CERTIFICATE-----\n", /* an OCTET STRING
 										   */
 		"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n",
-		"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n-----BEGIN CMS-----\n",
+		("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n-----BEGIN "
+		 "CMS-----\n"),
 	};
 	struct chain out = {.n = 0};
 
