@@ -1,10 +1,11 @@
 /* exchange.h - one question to one address: UDP from a random port, TCP when the answer is cut.
  *
- * Each UDP question has a connected socket of its own, so the kernel drops what comes from elsewhere and picks a
- * random port; with the random id and the question compared, an answer cannot be guessed. EDNS announces 1232 bytes
- * and is left out once when a server answers FORMERR. An exchanger keeps at most max_in_flight questions on the
- * wire, the others wait in line (their time-out begins when they are sent). No judgement of addresses here: whoever
- * passes an address that a stranger chose asks addr_unsafe() first. One loop; not thread-safe; nothing logs.
+ * Each UDP question has a connected socket of its own, so the kernel drops what comes from
+ * elsewhere and picks a random port; with the random id and the question compared, an answer cannot
+ * be guessed. EDNS announces 1232 bytes and is left out once when a server answers FORMERR. An
+ * exchanger keeps at most max_in_flight questions on the wire, the others wait in line (their
+ * time-out begins when they are sent). No judgement of addresses here: whoever passes an address
+ * that a stranger chose asks addr_unsafe() first. One loop; not thread-safe; nothing logs.
  */
 #pragma once
 
@@ -15,12 +16,14 @@
 struct dns_exchanger;
 struct dns_exchange;
 
-/** Called once, never before dns_ask() returned, and not after dns_exchange_cancel(). Borrowed result; never NULL. */
+/** Called once, never before dns_ask() returned, and not after dns_exchange_cancel(). Borrowed
+ * result; never NULL. */
 typedef void dns_result_fn(void *arg, const struct dns_result *result);
 
 /** max_in_flight 0: 4096. Never NULL. */
 struct dns_exchanger *dns_exchanger_new(uv_loop_t *loop, size_t max_in_flight);
-/** Ends what is under way with CANCELED; memory is freed when the loop has turned. NULL is a no-op. */
+/** Ends what is under way with CANCELED; memory is freed when the loop has turned. NULL is a no-op.
+ */
 void dns_exchanger_free(struct dns_exchanger *x);
 size_t dns_exchanger_in_flight(const struct dns_exchanger *x);
 
@@ -28,15 +31,16 @@ struct dns_question {
 	struct addr server;
 	const char *name; /* copied */
 	uint16_t type;
-	unsigned flags;	    /* DNS_RECURSE … */
+	unsigned flags;     /* DNS_RECURSE … */
 	int64_t timeout_ms; /* all of it, TCP too; 0: 3000 */
-	bool tcp;	    /* at once by TCP */
+	bool tcp;           /* at once by TCP */
 };
 
 /** The handle is valid until the callback is called or it is cancelled. Never NULL. */
-struct dns_exchange *dns_ask(struct dns_exchanger *x, const struct dns_question *q, dns_result_fn *done, void *arg);
+struct dns_exchange *dns_ask(
+	struct dns_exchanger *x, const struct dns_question *q, dns_result_fn *done, void *arg);
 /** NULL is a no-op. */
 void dns_exchange_cancel(struct dns_exchange *e);
 /** The TXT values of name at one authoritative server: no recursion. */
-struct dns_exchange *dns_ask_txt(struct dns_exchanger *x, const struct addr *server, const char *name,
-		int64_t timeout_ms, dns_result_fn *done, void *arg);
+struct dns_exchange *dns_ask_txt(struct dns_exchanger *x, const struct addr *server,
+	const char *name, int64_t timeout_ms, dns_result_fn *done, void *arg);
