@@ -69,23 +69,22 @@ local function unpacked(bytes)
 	return ok and type(v) == 'table' and v or nil
 end
 
--- Checks m[key] of item number i; optional when kind ends with '?'.
-local function need(i, m, key, kind)
-	local v, optional = m[key], kind:sub(-1) == '?'
-	if optional then
-		kind = kind:sub(1, -2)
-		if v == nil then
-			return
-		end
-	end
-	local good = type(v) == kind
+local function is_kind(v, kind)
 	if kind == 'int' then
-		good = is_int(v, -1, MS_MAX)
+		return is_int(v, -1, MS_MAX)
 	elseif kind == 'text' then
-		good = is_text(v, 256)
+		return is_text(v, 256)
 	end
-	if not good then
-		fail('EINVAL', 'item ' .. i .. ': "' .. key .. '" must be of type ' .. kind)
+	return type(v) == kind
+end
+
+-- Checks the members of item number i by rows [key, kind, optional].
+local function need(i, m, rows)
+	for _, row in ipairs(rows) do
+		local v = m[row[1]]
+		if not (v == nil and row[3]) and not is_kind(v, row[2]) then
+			fail('EINVAL', 'item ' .. i .. ': "' .. row[1] .. '" must be of type ' .. row[2])
+		end
 	end
 end
 

@@ -1,19 +1,5 @@
--- Writes what _job.lua gathered. Keys were checked before.
-local function revalue(q, tenant, value, lanes)
-	for lane in pairs(lanes) do
-		redis.call('ZADD', P .. 'ready:' .. q .. ':' .. lane, 'XX', value, tenant)
-	end
-end
-
-local function ready_lanes(q)
-	local lanes = {}
-	for lane = 0, 3 do
-		if redis.call('EXISTS', P .. 'ready:' .. q .. ':' .. lane) == 1 then
-			lanes[lane] = true
-		end
-	end
-	return lanes
-end
+-- Writes what _job.lua gathered, in a few commands whatever the number of jobs and tenants. Keys were checked before.
+local FORGIVEN = 60
 
 local function flush_index()
 	for key, ids in pairs(moved) do
@@ -35,42 +21,86 @@ local function flush_index()
 	end
 end
 
+-- {key = value} into the hash; false takes a field away.
+local function write_hash(hash, values)
+	local set, gone = {}, {}
+	for field, value in pairs(values) do
+		if value then
+			set[#set + 1] = field
+			set[#set + 1] = value
+		else
+			gone[#gone + 1] = field
+		end
+	end
+	if #set > 0 then
+		redis.call('HSET', hash, unpack(set))
+	end
+	if #gone > 0 then
+		redis.call('HDEL', hash, unpack(gone))
+	end
+end
+
+-- Tenants that are ready stand in their lanes by their virtual time.
+local function revalue(q, scores)
+	for lane = 0, 3 do
+		local ready = P .. 'ready:' .. q .. ':' .. lane
+		if #scores > 0 and redis.call('EXISTS', ready) == 1 then
+			redis.call('ZADD', ready, 'XX', unpack(scores))
+		end
+	end
+end
+
 -- Corrects the virtual time of tenants whose jobs ended. One that runs nothing and is at most a minute ahead is
 -- forgotten: with a tenant an endpoint the hash would hold them all for ever.
-local FORGIVEN = 60
-
-local function flush_ran()
-	local lanes, floor = {}, {}
-	for _, of in pairs(ran) do
-		local q, tenant, n, seconds = of[1], of[2], of[3], of[4]
-		local vt = P .. 'vt:' .. q
-		lanes[q] = lanes[q] or ready_lanes(q)
-		floor[q] = floor[q] or tonumber(redis.call('HGET', vt, '') or 0) or 0
-		local left = redis.call('HINCRBY', P .. 'rt:' .. q, tenant, -n)
-		if left <= 0 then
-			redis.call('HDEL', P .. 'rt:' .. q, tenant)
-		end
-		local value = tonumber(redis.call('HGET', vt, tenant) or nil)
+local function flush_ran(q, of)
+	local tenants, counts, values, scores = {}, {}, {}, {}
+	for tenant in pairs(of) do
+		tenants[#tenants + 1] = tenant
+	end
+	local rt = redis.call('HMGET', P .. 'rt:' .. q, unpack(tenants))
+	local vt = redis.call('HMGET', P .. 'vt:' .. q, '', unpack(tenants))
+	local floor = tonumber(vt[1]) or 0
+	for i, tenant in ipairs(tenants) do
+		local left = (tonumber(rt[i]) or 0) - of[tenant][1]
+		local value = tonumber(vt[i + 1])
+		counts[tenant] = left > 0 and left
 		if value then
-			value = value + seconds
-			if left <= 0 and value <= floor[q] + FORGIVEN then
-				redis.call('HDEL', vt, tenant)
-			else
-				redis.call('HSET', vt, tenant, value)
-			end
-			revalue(q, tenant, value, lanes[q])
+			value = value + of[tenant][2]
+			values[tenant] = (left > 0 or value > floor + FORGIVEN) and value
+			scores[#scores + 1] = value
+			scores[#scores + 1] = tenant
 		end
+	end
+	write_hash(P .. 'rt:' .. q, counts)
+	write_hash(P .. 'vt:' .. q, values)
+	revalue(q, scores)
+end
+
+-- A tenant that is not ready is to wake when its earliest job is due.
+local function flush_wakes(name, of)
+	local tenants, add = {}, {}
+	for tenant in pairs(of) do
+		tenants[#tenants + 1] = tenant
+	end
+	local ready = redis.call('ZMSCORE', P .. 'ready:' .. name, unpack(tenants))
+	for i, tenant in ipairs(tenants) do
+		if not ready[i] then
+			add[#add + 1] = of[tenant]
+			add[#add + 1] = tenant
+		end
+	end
+	if #add > 0 then
+		redis.call('ZADD', P .. 'wake:' .. name, 'LT', unpack(add))
 	end
 end
 
 local function flush()
 	flush_index()
-	flush_ran()
-	for _, w in pairs(wakes) do
-		local name = w[1] .. ':' .. w[2]
-		if not redis.call('ZSCORE', P .. 'ready:' .. name, w[3]) then
-			redis.call('ZADD', P .. 'wake:' .. name, 'LT', w[4], w[3])
-		end
+	for q, of in pairs(ran) do
+		flush_ran(q, of)
+	end
+	for name, of in pairs(wakes) do
+		flush_wakes(name, of)
 	end
 	for q in pairs(due_now) do
 		redis.call('PUBLISH', P .. 'wake:' .. q, 'due')

@@ -50,6 +50,7 @@ local function due_key(q, lane, tenant)
 	return P .. 'due:' .. q .. ':' .. lane .. ':' .. tenant
 end
 
+-- key → id → score or false; Q:LANE → tenant → earliest; Q → tenant → {jobs, seconds}; Q → true
 local moved, wakes, ran, due_now = {}, {}, {}, {}
 
 local function index(key, id, score)
@@ -69,11 +70,11 @@ local function job_out(q, tenant, id, r)
 		index(P .. 'parked:' .. q, id, false)
 	elseif r[WHERE] == RUNNING then
 		index(P .. 'run:' .. q, id, false)
-		local key = q .. ' ' .. tenant
-		local of = ran[key] or {q, tenant, 0, 0}
-		of[3] = of[3] + 1
-		of[4] = of[4] + math.max(0, NOW - r[SINCE]) / 1000 - 1
-		ran[key] = of
+		ran[q] = ran[q] or {}
+		local of = ran[q][tenant] or {0, 0}
+		of[1] = of[1] + 1
+		of[2] = of[2] + math.max(0, NOW - r[SINCE]) / 1000 - 1
+		ran[q][tenant] = of
 	end
 	r[WHERE] = NONE
 	r[TOKEN], r[WORKER], r[CANCEL] = '', '', 0
@@ -87,11 +88,9 @@ local function job_due(q, tenant, id, r, plan)
 	r[AT] = math.max(plan[3], NOW)
 	r[ASKED] = 0
 	index(due_key(q, r[LANE], tenant), id, r[AT])
-	local key = q .. ' ' .. r[LANE] .. ' ' .. tenant
-	local wake = wakes[key]
-	if not wake or r[AT] < wake[4] then
-		wakes[key] = {q, r[LANE], tenant, r[AT]}
-	end
+	local name = q .. ':' .. r[LANE]
+	wakes[name] = wakes[name] or {}
+	wakes[name][tenant] = math.min(wakes[name][tenant] or r[AT], r[AT])
 	if r[AT] <= NOW then
 		due_now[q] = true
 	end

@@ -25,11 +25,14 @@ local function need_names(m, key)
 	end
 end
 
+local SHAPE = {
+	{'src', 'text'}, {'rid', 'text'}, {'sid', 'text', true}, {'op', 'text'}, {'i', 'string'}, {'x', 'int', true},
+	{'c', 'string', true}, {'n', 'text', true}, {'ng', 'boolean', true}, {'na', 'table', true},
+	{'nd', 'table', true}, {'ans', 'string'}, {'t', 'string', true},
+}
+
 local function check(i, m)
-	for key, kind in pairs({src = 'text', rid = 'text', sid = 'text?', op = 'text', i = 'string', x = 'int?', c = 'string?',
-		n = 'text?', ng = 'boolean?', na = 'table?', nd = 'table?', ans = 'string', t = 'string?'}) do
-		need(i, m, key, kind)
-	end
+	need(i, m, SHAPE)
 	if not OPS[m.op] or (m.op ~= 'refuse' and not is_text(m.i, 64)) then
 		fail('EINVAL', 'no such operation, or no endpoint: ' .. m.op)
 	elseif m.sid and not m.sid:match('^%d+%-%d+$') then

@@ -59,14 +59,12 @@ end
 
 local out = {OK}
 for i = 4, #ARGV, 3 do
-	local key, base, kind = dom_of(ARGV[i])
+	local key, base = dom_of(ARGV[i])
 	local d = dom_read(key, base)
 	local known = claim_of(d, ID)
 	local leaving = ARGV[i + 2] == '2'
-	if not known and not leaving and #d[3] < CLAIMS_MAX then
-		d[3][#d[3] + 1] = {tenant, ID, kind}
-	end
-	local claim, changed_hands = decide(d, ARGV[i + 1] == '1', ARGV[i + 2] == '1')
+	-- Not claimed (any more): a run on an older config. It may look, and takes nothing.
+	local claim, changed_hands = decide(d, known and ARGV[i + 1] == '1', ARGV[i + 2] == '1')
 	local stale = {}
 	for _, a in ipairs(d[4]) do
 		local listed = leaving and a[4] == ID or not leaving and claim == HELD and a[5] ~= tenant
@@ -74,7 +72,7 @@ for i = 4, #ARGV, 3 do
 			stale[#stale + 1] = {a[1], a[2], a[3]}
 		end
 	end
-	if changed_hands or not known and not leaving then
+	if changed_hands then
 		dom_write(key, base, d)
 	end
 	out[#out + 1] = {claim, stale}

@@ -43,11 +43,14 @@ local function check_lists(i, m)
 	end
 end
 
+local SHAPE = {
+	{'i', 'text'}, {'k', 'text'}, {'g', 'int'}, {'w', 'int'}, {'s', 'table', true}, {'p', 'text', true},
+	{'t', 'table', true}, {'x', 'int', true}, {'c', 'table', true}, {'a', 'table', true}, {'d', 'table', true},
+	{'st', 'text', true}, {'r', 'string', true}, {'z', 'boolean', true},
+}
+
 local function check(i, m)
-	for key, kind in pairs({i = 'text', k = 'text', g = 'int', w = 'int', s = 'table?', p = 'text?', t = 'table?',
-		x = 'int?', c = 'table?', a = 'table?', d = 'table?', st = 'text?', r = 'string?', z = 'boolean?'}) do
-		need(i, m, key, kind)
-	end
+	need(i, m, SHAPE)
 	need_plan(i, m, 'n')
 	need_plan(i, m, 'o')
 	need_events(i, m, 'e')

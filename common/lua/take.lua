@@ -80,8 +80,8 @@ local function wake_up(lane)
 		redis.call('HSET', VT, unpack(values))
 		redis.call('ZADD', ready_key(lane), 'NX', unpack(scores))
 		redis.call('ZREM', wake_key(lane), unpack(woken))
+		lanes[lane] = true
 	end
-	lanes[lane] = redis.call('EXISTS', ready_key(lane)) == 1
 end
 
 -- Nothing of this tenant is due now: it waits for its next.
@@ -93,18 +93,8 @@ local function to_sleep(lane, tenant, due)
 	end
 end
 
-local function charge(tenant, value, n)
-	redis.call('HSET', VT, tenant, value)
-	redis.call('HINCRBY', RT, tenant, n)
-	for lane, any in pairs(lanes) do
-		if any then
-			redis.call('ZADD', ready_key(lane), 'XX', value, tenant)
-		end
-	end
-end
-
 -- Starts up to `most` jobs of one tenant.
-local function serve(lane, tenant, value, most)
+local function serve(lane, tenant, most)
 	local due = due_key(Q, lane, tenant)
 	local ids = is_type(due, 'zset') and redis.call('ZRANGEBYSCORE', due, '-inf', NOW, 'LIMIT', 0, most) or {}
 	local got = 0
@@ -119,40 +109,120 @@ local function serve(lane, tenant, value, most)
 	if #ids > 0 then
 		redis.call('ZREM', due, unpack(ids))
 	end
-	if got > 0 then
-		charge(tenant, value + got, got)
-		served[tenant] = true
-	end
+	served[tenant] = (served[tenant] or 0) + got
 	looks = looks + math.max(1, #ids)
 	left = left - got
 	if #ids < most then
 		to_sleep(lane, tenant, due)
 	end
-	return got
+	return got, #ids < most
+end
+
+-- The first tenants of a lane, at most BATCH: [[tenant, virtual time]…], and the time of the next one.
+local function first_ready(lane)
+	local flat, list = redis.call('ZRANGE', ready_key(lane), 0, BATCH, 'WITHSCORES'), {}
+	for i = 1, #flat, 2 do
+		list[#list + 1] = {flat[i], tonumber(flat[i + 1])}
+	end
+	local bound = list[BATCH + 1] and list[BATCH + 1][2] or math.huge
+	list[BATCH + 1] = nil
+	return list, bound
+end
+
+-- Index of the least in the list, and the second least value.
+local function least(list, bound)
+	local at, second = 1, bound
+	for i = 2, #list do
+		local v = list[i][2]
+		if v < list[at][2] then
+			second, at = list[at][2], i
+		elseif v < second then
+			second = v
+		end
+	end
+	return at, second
+end
+
+-- Charges a tenant a slot-second for each job.
+local values = {}
+local function charge(entry, got)
+	entry[2] = entry[2] + got
+	values[entry[1]] = entry[2]
+end
+
+-- The new virtual times, in all lanes.
+local function write_values()
+	local scores, set = {}, {}
+	for tenant, value in pairs(values) do
+		scores[#scores + 1], set[#set + 1] = value, tenant
+		scores[#scores + 1], set[#set + 1] = tenant, value
+	end
+	if #set > 0 then
+		redis.call('HSET', VT, unpack(set))
+		for lane, any in pairs(lanes) do
+			if any then
+				redis.call('ZADD', ready_key(lane), 'XX', unpack(scores))
+			end
+		end
+	end
+	values = {}
+end
+
+-- The tenant with the least virtual time, again and again; as many at once as keep it the least.
+local function fair_round(lane, most)
+	local list, bound = first_ready(lane)
+	while most > 0 and #list > 0 and looks < 4 * BATCH do
+		local at, second = least(list, bound)
+		local entry = list[at]
+		if entry[2] > bound then
+			break
+		end
+		local share = math.min(most, second == math.huge and most or math.floor(second - entry[2]) + 1)
+		local got, empty = serve(lane, entry[1], share)
+		floor = math.max(floor, entry[2] + got - 1)
+		charge(entry, got)
+		most = most - got
+		if empty then
+			table.remove(list, at)
+		end
+	end
+	write_values()
+	return most
 end
 
 local function fair(lane, most)
-	while most > 0 and looks < 4 * BATCH do
-		local first = redis.call('ZRANGE', ready_key(lane), 0, 1, 'WITHSCORES')
-		if not first[1] then
-			return
-		end
-		local value, share = tonumber(first[2]), most
-		if first[4] then
-			share = math.min(most, math.floor(tonumber(first[4]) - value) + 1)
-		end
-		local got = serve(lane, first[1], value, share)
-		floor = math.max(floor, value + got - 1)
-		most = most - got
-	end
+	local before
+	repeat
+		before = looks
+		most = fair_round(lane, most)
+	until most <= 0 or looks == before or looks >= 4 * BATCH
 end
 
 local function newcomers(lane, most)
-	local first = redis.call('ZRANGE', ready_key(lane), 0, BATCH - 1, 'WITHSCORES')
-	for i = 1, #first, 2 do
-		if most > 0 and not served[first[i]] and not redis.call('HGET', RT, first[i]) then
-			most = most - serve(lane, first[i], tonumber(first[i + 1]), 1)
+	local list = first_ready(lane)
+	for _, entry in ipairs(list) do
+		if most > 0 and not served[entry[1]] and not redis.call('HGET', RT, entry[1]) then
+			local got = serve(lane, entry[1], 1)
+			charge(entry, got)
+			most = most - got
 		end
+	end
+	write_values()
+end
+
+local function write_running()
+	local tenants, set = {}, {}
+	for tenant, n in pairs(served) do
+		if n > 0 then
+			tenants[#tenants + 1] = tenant
+		end
+	end
+	if #tenants > 0 then
+		for i, n in ipairs(redis.call('HMGET', RT, unpack(tenants))) do
+			set[#set + 1] = tenants[i]
+			set[#set + 1] = (tonumber(n) or 0) + served[tenants[i]]
+		end
+		redis.call('HSET', RT, unpack(set))
 	end
 end
 
@@ -170,7 +240,7 @@ end
 local function next_due()
 	local soonest = 1000
 	for _, lane in ipairs({0, 1, 2, SUSPECTS == 1 and #jobs == 0 and 3 or nil}) do
-		if left == 0 and lanes[lane] ~= nil and redis.call('EXISTS', ready_key(lane)) == 1 then
+		if left == 0 and redis.call('EXISTS', ready_key(lane)) == 1 then
 			return 0
 		end
 		local first = redis.call('ZRANGE', wake_key(lane), 0, 0, 'WITHSCORES')
@@ -187,6 +257,9 @@ if memo[1] == NONCE then
 else
 	floor = tonumber(redis.call('HGET', VT, '') or 0) or 0
 	local before = floor
+	for lane = 0, 3 do
+		lanes[lane] = redis.call('EXISTS', ready_key(lane)) == 1
+	end
 	for _, lane in ipairs({0, 1, 3, 2}) do
 		if left > 0 and (lane ~= LANE_SUSPECT or SUSPECTS == 1) then
 			fill(lane, lane == LANE_SUSPECT and 1 or left)
@@ -195,6 +268,7 @@ else
 	if floor > before then
 		redis.call('HSET', VT, '', floor)
 	end
+	write_running()
 	local ids = {}
 	for _, job in ipairs(jobs) do
 		ids[#ids + 1] = job[1]

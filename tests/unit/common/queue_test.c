@@ -420,7 +420,7 @@ static void test_release_ask_reap(void **state)
 static void test_claim(void **state)
 {
 	struct world *w = *state;
-	struct queue_claim_name name = {"a.example", true, false};
+	struct queue_claim_name name = {.name = "a.example", .proven = true};
 	struct queue_authz authz = {
 		"a.example", "ca", "https://ca/authz/1", INT64_C(4102444800000)};
 	struct queue_finish f = {

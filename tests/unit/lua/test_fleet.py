@@ -135,6 +135,19 @@ def test_own_authorizations_are_not_stale(fleet):
     assert claim(fleet, fleet.take_one("a"), "a.example", 0, 0) == [HELD, []]
 
 
+def test_who_leaves_sees_its_own_authorizations(fleet):
+    fleet.add("a", names=["a.example"])
+    job = fleet.take_one("a")
+    claim(fleet, job, "a.example")
+    fleet.finish(job, n=[LOOK, 2, 0, ""], a=[["a.example", "ca", "u", FAR]])
+    job = fleet.take_one("a")
+    assert claim(fleet, job, "a.example", 0, 2) == [HELD, [[b"ca", b"u", FAR]]]
+    before = fleet.dump()
+    assert claim(fleet, job, "other.example", 1, 2) == [UNPROVEN, []]
+    assert claim(fleet, job, "other.example", 1, 1) == [UNPROVEN, []], "not of its config: nothing is taken"
+    assert fleet.dump() == before
+
+
 def test_released_name_is_free(fleet):
     fleet.add("a", tenant="t1", names=["a.example"])
     job = fleet.take_one("a")
