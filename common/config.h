@@ -224,7 +224,8 @@ int config_parse(const char *name, const char *text, size_t len, struct config *
 void config_free(struct config *c);
 
 /** Looks at every file that is named: there, readable, a plain file, of sensible size, and secrets
- * not readable by everyone. Opens key files but reads nothing. errors as for config_load(). */
+ * not readable by everyone. Opens them but reads nothing. CF_EINVAL: errors has lines "path: …"
+ * (release it). */
 int config_check_files(const struct config *c, struct config_errors *errors);
 
 /** Fills *out with pointers that live as long as c; client_name is borrowed. Reads the password

@@ -1,0 +1,236 @@
+#include "common/config_internal.h"
+#include "common/mem.h"
+#include "common/names.h"
+#include "common/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- redis.url */
+
+/* "/3" or nothing. */
+static int parse_db(const char *path, uint32_t *db, struct why *why)
+{
+	uint64_t n = 0;
+
+	if (*path == '/')
+		path++;
+	if (*path && str_parse_u64(path, 65535, &n))
+		return why_set(why, CF_EINVAL, "the database after the last / must be a number");
+	*db = (uint32_t)n;
+	return 0;
+}
+
+static int parse_user(char **rest, char **user, struct why *why)
+{
+	char *at = strchr(*rest, '@');
+
+	*user = NULL;
+	if (!at)
+		return 0;
+	*at = '\0';
+	if (strchr(*rest, ':'))
+		return why_set(why, CF_EINVAL,
+			"a password does not belong into it: use redis.password_file");
+	if (**rest)
+		*user = *rest;
+	*rest = at + 1;
+	return 0;
+}
+
+static int parse_host_port(const char *text, struct config *c, struct why *why)
+{
+	char host[ADDR_HOST_SIZE], name[NAME_SIZE];
+	struct addr addr;
+	uint16_t port;
+	int err = addr_split(text, 6379, host, &port, why);
+
+	if (err)
+		return err;
+	if (!addr_parse(host, 1, &addr, NULL)) {
+		c->redis.host = mem_strdup(host);
+	} else {
+		err = name_parse_host(host, name, why);
+		if (err)
+			return err;
+		c->redis.host = mem_strdup(name);
+	}
+	c->redis.port = port;
+	return 0;
+}
+
+static int parse_tcp(char *rest, struct config *c, struct why *why)
+{
+	char *slash, *user;
+	int err = parse_user(&rest, &user, why);
+
+	if (err)
+		return err;
+	slash = strchr(rest, '/');
+	if (slash) {
+		err = parse_db(slash, &c->redis.db, why);
+		*slash = '\0';
+	}
+	if (!err)
+		err = parse_host_port(rest, c, why);
+	if (!err && user && !c->redis.username)
+		c->redis.username = mem_strdup(user);
+	return err;
+}
+
+/* unix:///run/redis.sock?db=3 */
+static int parse_unix(char *path, struct config *c, struct why *why)
+{
+	char *query = strstr(path, "?db=");
+	int err = 0;
+
+	if (query) {
+		*query = '\0';
+		err = parse_db(query + 4, &c->redis.db, why);
+	}
+	if (*path != '/' || strlen(path) > 100)
+		return why_set(
+			why, CF_EINVAL, "after unix:// the absolute path of a socket is expected");
+	c->redis.unix_path = mem_strdup(path);
+	return err;
+}
+
+int config_redis_url(const char *url, struct config *c, struct why *why)
+{
+	_mem_free_ char *copy = mem_strdup(url);
+
+	c->redis.use_tls = str_starts_with(url, "rediss://");
+	if (str_starts_with(url, "unix://"))
+		return parse_unix(copy + strlen("unix://"), c, why);
+	if (c->redis.use_tls)
+		return parse_tcp(copy + strlen("rediss://"), c, why);
+	if (str_starts_with(url, "redis://"))
+		return parse_tcp(copy + strlen("redis://"), c, why);
+	return why_set(why, CF_EINVAL, "it begins with none of redis://, rediss://, unix://");
+}
+
+/* --- errors at the place of a key */
+
+static const struct node *child(const struct node *n, const char *key)
+{
+	for (const struct node *c = n ? n->child : NULL; c; c = c->next)
+		if (c->key && !strcmp(c->key, key))
+			return c;
+	return n;
+}
+
+static const struct node *item(const struct node *n, size_t i)
+{
+	const struct node *c = n->child;
+
+	while (c && i--)
+		c = c->next;
+	return c ? c : n;
+}
+
+#define COMPLAIN(r, n, path, ...) config_error(r, (n)->line, (n)->column, path, __VA_ARGS__)
+
+static void redis_rules(struct reading *r, const struct node *root, struct config *c)
+{
+	const struct node *redis = child(root, "redis");
+	const struct node *tls = child(redis, "tls");
+	struct why why;
+
+	if (config_redis_url(c->redis.url, c, &why))
+		COMPLAIN(r, child(redis, "url"), "redis.url",
+			"expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH: %s",
+			why.text);
+	if (tls != redis && !c->redis.use_tls)
+		COMPLAIN(r, tls, "redis.tls",
+			"is without effect: redis.url must begin with rediss://");
+	if (c->redis.tls.key_file && !c->redis.tls.cert_file)
+		COMPLAIN(r, tls, "redis.tls", "key_file needs cert_file beside it");
+	if (c->redis.username && !c->redis.password_file)
+		COMPLAIN(r, child(redis, "username"), "redis.username",
+			"needs redis.password_file beside it");
+}
+
+/* --- doubled values */
+
+typedef const char *name_fn(const void *items, size_t i);
+
+/* Complains at the second of two that are equal. */
+static void unique(struct reading *r, const struct node *list, const char *path, const char *key,
+	const void *items, size_t n, name_fn *name)
+{
+	char where[128];
+
+	for (size_t i = 1; i < n; i++)
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(name(items, i), name(items, j))) {
+				snprintf(where, sizeof where, "%s[%zu]%s", path, i, key);
+				COMPLAIN(r, item(list, i), where, "\"%s\" stands here twice",
+					name(items, i));
+				break;
+			}
+}
+
+static const char *authority_name(const void *items, size_t i)
+{
+	return ((const struct config_authority *)items)[i].name;
+}
+
+static const char *nameserver_name(const void *items, size_t i)
+{
+	return ((const struct config_nameserver *)items)[i].name;
+}
+
+static const char *string_name(const void *items, size_t i)
+{
+	return ((char *const *)items)[i];
+}
+
+static const char *target_name(const void *items, size_t i)
+{
+	return ((const struct config_target *)items)[i].host;
+}
+
+static void authority_rules(struct reading *r, const struct node *list, const struct config *c)
+{
+	char path[64];
+
+	for (size_t i = 0; i < c->authorities.n; i++) {
+		const struct config_authority *a = &c->authorities.items[i];
+
+		snprintf(path, sizeof path, "authorities[%zu].eab", i);
+		if (!a->eab.kid != !a->eab.hmac_key_file)
+			COMPLAIN(r, child(item(list, i), "eab"), path,
+				"expected both kid and hmac_key_file");
+	}
+}
+
+static void challenge_rules(struct reading *r, const struct node *n, const struct config *c)
+{
+	const struct node *zones = child(n, "zones");
+
+	for (size_t i = 0; i < c->challenges.zones.n; i++)
+		if (!strchr(c->challenges.zones.items[i], '.'))
+			COMPLAIN(r, item(zones, i), "challenges.zones",
+				"\"%s\" is a top-level domain, not a zone of yours",
+				c->challenges.zones.items[i]);
+	if (c->challenges.zones.n && !c->challenges.label_key_file)
+		COMPLAIN(r, n, "challenges", "zones need label_key_file beside them");
+}
+
+void config_rules(struct reading *r, const struct node *root, struct config *c)
+{
+	const struct node *challenges = child(root, "challenges");
+	const struct node *authorities = child(root, "authorities");
+
+	redis_rules(r, root, c);
+	authority_rules(r, authorities, c);
+	challenge_rules(r, challenges, c);
+	unique(r, authorities, "authorities", ".name", c->authorities.items, c->authorities.n,
+		authority_name);
+	unique(r, child(challenges, "zones"), "challenges.zones", "", c->challenges.zones.items,
+		c->challenges.zones.n, string_name);
+	unique(r, child(challenges, "nameservers"), "challenges.nameservers", ".name",
+		c->challenges.nameservers.items, c->challenges.nameservers.n, nameserver_name);
+	unique(r, child(root, "targets"), "targets", ".host", c->targets.items, c->targets.n,
+		target_name);
+}
