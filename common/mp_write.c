@@ -49,7 +49,12 @@ static void close_members(struct buf *out, size_t opened, bool map)
 
 	if (out->over)
 		return;
-	n = map ? count_members(out, opened) / 2 : count_members(out, opened);
+	n = count_members(out, opened);
+	if (map && n % 2) {
+		out->over = true; /* a key without its value: better no record than a wrong one */
+		return;
+	}
+	n = map ? n / 2 : n;
 	if (n <= 15) {
 		out->data[opened] = (char)((map ? 0x80u : 0x90u) | n);
 		return;

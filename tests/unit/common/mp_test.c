@@ -314,6 +314,17 @@ static void test_writer_over_its_limit(void **state)
 	}
 }
 
+static void test_a_key_without_value_is_no_record(void **state)
+{
+	_buf_release_ struct buf b = BUF_INIT(64);
+	size_t map = mp_map_open(&b);
+
+	(void)state;
+	mp_key(&b, "a");
+	mp_map_close(&b, map);
+	assert_int_equal(buf_err(&b), CF_ETOOBIG);
+}
+
 static void test_nul_in_text(void **state)
 {
 	char *s = NULL;
@@ -340,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_writer_over_its_limit),
+		cmocka_unit_test(test_a_key_without_value_is_no_record),
 		cmocka_unit_test(test_nul_in_text),
 	};
 
