@@ -1,0 +1,253 @@
+/* stream.c - see stream.h. */
+#include "scheduler/cli/stream.h"
+
+#include "common/mem.h"
+#include "common/mp.h"
+#include "common/str.h"
+#include "scheduler/cli/facts.h"
+#include "scheduler/cli/fetch.h"
+
+#include <string.h>
+
+#define BATCH "500"
+
+static void put(const struct reply *value, char *out, size_t size)
+{
+	size_t n;
+	const char *text = reply_str(value, &n);
+
+	if (text != NULL)
+		str_clean(text, n, out, size);
+}
+
+static void entry_of(const struct reply *pair, struct stream_entry *e)
+{
+	const struct reply *fields = reply_at(pair, 1);
+
+	*e = (struct stream_entry){.data = "", .len = 0};
+	put(reply_at(pair, 0), e->stream_id, sizeof e->stream_id);
+	for (size_t i = 0; i + 1 < reply_len(fields); i += 2) {
+		size_t n;
+		const char *name = reply_str(reply_at(fields, i), &n);
+		const struct reply *value = reply_at(fields, i + 1);
+		if (name == NULL)
+			continue;
+		if (strcmp(name, "id") == 0)
+			put(value, e->id, sizeof e->id);
+		else if (strcmp(name, "type") == 0)
+			put(value, e->type, sizeof e->type);
+		else if (strcmp(name, "source") == 0)
+			put(value, e->source, sizeof e->source);
+		else if (strcmp(name, "subject") == 0)
+			put(value, e->subject, sizeof e->subject);
+		else if (strcmp(name, "time") == 0)
+			put(value, e->time, sizeof e->time);
+		else if (strcmp(name, "data") == 0 && reply_str(value, &n) != NULL)
+			e->data = reply_str(value, &e->len);
+	}
+}
+
+int stream_end(struct cli *cli, const char *stream, char position[64], struct why *why)
+{
+	_buf_release_ struct buf key = BUF_INIT(512);
+	const struct reply *reply;
+
+	fetch_key(cli, &key, stream, "");
+	int err = redis_sync_commandv(
+		cli->redis, &reply, why, "XREVRANGE", buf_cstr(&key), "+", "-", "COUNT", "1", NULL);
+	if (err != 0)
+		return err;
+	snprintf(position, 64, "0-0");
+	put(reply_at(reply_at(reply, 0), 0), position, 64);
+	return 0;
+}
+
+int stream_read(struct cli *cli, const char *stream, char position[64], int64_t block_ms,
+	stream_fn *fn, void *arg, struct why *why)
+{
+	_buf_release_ struct buf key = BUF_INIT(512);
+	const struct reply *reply;
+	char block[24];
+	int stop = 0;
+
+	fetch_key(cli, &key, stream, "");
+	snprintf(block, sizeof block, "%lld", (long long)(block_ms > 0 ? block_ms : 1));
+	int err = redis_sync_commandv(cli->redis, &reply, why, "XREAD", "COUNT", BATCH, "BLOCK",
+		block, "STREAMS", buf_cstr(&key), position, NULL);
+	if (err != 0)
+		return err;
+	const struct reply *entries = reply_at(reply_at(reply, 0), 1);
+	for (size_t i = 0; i < reply_len(entries) && stop == 0; i++) {
+		struct stream_entry e;
+		entry_of(reply_at(entries, i), &e);
+		snprintf(position, 64, "%s", e.stream_id);
+		stop = fn(arg, &e);
+	}
+	return stop;
+}
+
+int stream_last(
+	struct cli *cli, const char *stream, size_t n, stream_fn *fn, void *arg, struct why *why)
+{
+	_buf_release_ struct buf key = BUF_INIT(512);
+	const struct reply *reply;
+	char count[24];
+	int stop = 0;
+
+	fetch_key(cli, &key, stream, "");
+	snprintf(count, sizeof count, "%zu", n);
+	int err = redis_sync_commandv(cli->redis, &reply, why, "XREVRANGE", buf_cstr(&key), "+",
+		"-", "COUNT", count, NULL);
+	if (err != 0)
+		return err;
+	for (size_t i = reply_len(reply); i > 0 && stop == 0; i--) {
+		struct stream_entry e;
+		entry_of(reply_at(reply, i - 1), &e);
+		stop = fn(arg, &e);
+	}
+	return stop;
+}
+
+/* Data as JSON */
+
+static json_t *bytes_json(const struct mp *v)
+{
+	_buf_release_ struct buf text = BUF_INIT(2u << 20);
+	const unsigned char *bytes;
+	size_t n;
+
+	if (mp_as_bytes(v, &bytes, &n) != 0)
+		return json_null();
+	json_t *j = mp_type(v) == MP_STR ? json_stringn((const char *)bytes, n) : NULL;
+	if (j != NULL)
+		return j;
+	str_base64url(&text, bytes, n);
+	return json_string(buf_cstr(&text));
+}
+
+/** Depth is bounded by mp_open(). */
+static json_t *value_json(const struct mp *v)
+{
+	struct mp item;
+	json_t *j;
+	int64_t number = 0;
+	double real = 0;
+	bool truth = false;
+
+	switch (mp_type(v)) {
+	case MP_NIL:
+		return json_null();
+	case MP_BOOL:
+		mp_as_bool(v, &truth);
+		return json_boolean(truth);
+	case MP_INT:
+		mp_as_int(v, &number);
+		return json_integer(number);
+	case MP_DOUBLE:
+		mp_as_double(v, &real);
+		j = json_real(real);
+		return j != NULL ? j : json_null(); /* JSON has no infinity */
+	case MP_STR:
+	case MP_BIN:
+		return bytes_json(v);
+	case MP_ARRAY:
+		j = json_array();
+		for (struct mp_iter it = mp_iter(v); mp_next(&it, &item);)
+			json_array_append_new(j, value_json(&item));
+		return j;
+	case MP_MAP:
+		j = json_object();
+		for (struct mp_iter it = mp_iter(v); mp_next(&it, &item);) {
+			_mem_free_ char *key = mem_strndup(item.key, item.key_len);
+			json_object_set_new(j, key, value_json(&item));
+		}
+		return j;
+	}
+	return json_null();
+}
+
+json_t *stream_data_json(const void *data, size_t len)
+{
+	struct mp_doc doc;
+	struct mp root;
+
+	if (len == 0 || mp_open(&doc, data, len, &root, NULL) != 0)
+		return NULL;
+	return value_json(&root);
+}
+
+json_t *stream_entry_json(const struct stream_entry *e)
+{
+	json_t *data = stream_data_json(e->data, e->len);
+
+	return json_pack("{s:s s:o s:s s:o s:o s:o s:o s:s}", "specversion", "1.0", "id",
+		json_text(e->id), "stream_id", e->stream_id, "type", json_text(e->type), "source",
+		json_text(e->source), "subject", json_text(e->subject), "data",
+		data ? data : json_null(), "time", e->time);
+}
+
+/* One line */
+
+static enum tint type_tint(const char *type)
+{
+	static const struct {
+		const char *part;
+		enum tint tint;
+	} tints[] = {
+		{".issued", TINT_GOOD},
+		{".renewed", TINT_GOOD},
+		{".resolved", TINT_GOOD},
+		{".failed", TINT_BAD},
+		{".opened", TINT_BAD},
+		{".escalated", TINT_BAD},
+		{".refused", TINT_WARN},
+		{".revoked", TINT_WARN},
+		{".heartbeat", TINT_DIM},
+		{".snapshot", TINT_DIM},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(tints); i++)
+		if (str_ends_with(type, tints[i].part))
+			return tints[i].tint;
+	return TINT_NONE;
+}
+
+/** "key=value" of simple members; people read these, programs take --json. */
+static void put_members(const json_t *data, struct buf *out)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)(uintptr_t)data, key, v)
+	{
+		if (strcmp(key, "V") == 0 || json_is_null(v) || json_is_object(v))
+			continue;
+		if (json_is_string(v) && json_string_length(v) == 0)
+			continue;
+		_mem_free_ char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+		buf_addf(out, "  %s=%s", key, json_is_string(v) ? json_string_value(v) : text);
+	}
+}
+
+void stream_entry_line(const struct stream_entry *e, const struct view *view, struct buf *out)
+{
+	_buf_release_ struct buf rest = BUF_INIT(4000);
+	_buf_release_ struct buf cut = BUF_INIT(8000);
+	const char *type =
+		str_starts_with(e->type, "certfleet.") ? e->type + strlen("certfleet.") : e->type;
+	json_t *data = stream_data_json(e->data, e->len);
+	char head[320];
+	int n = snprintf(head, sizeof head, "%.19s  %-20s  %s", e->time, type, e->subject);
+
+	put_members(data, &rest);
+	json_decref(data);
+	buf_addf(out, "%.19s  ", e->time);
+	term_tint(out, view, type_tint(type), "%-20s", type);
+	term_tint(out, view, TINT_NONE, "  %s", e->subject);
+	if (view->width == 0)
+		buf_adds(&cut, buf_cstr(&rest));
+	else if ((size_t)n < view->width)
+		term_cut(&cut, buf_cstr(&rest), view->width - (size_t)n);
+	term_tint(out, view, TINT_DIM, "%s", buf_cstr(&cut));
+	buf_addc(out, '\n');
+}

@@ -1,0 +1,32 @@
+/* stream.h - reads events of a stream, from where one is on, without a consumer group. */
+#pragma once
+
+#include "scheduler/cli/cli.h"
+
+/** One event. Borrowed: everything dies when the callback returns. Texts are cleaned. */
+struct stream_entry {
+	char stream_id[48];
+	char id[300], type[80], source[128], subject[160], time[40];
+	const void *data; /* msgpack */
+	size_t len;
+};
+
+/** Anything but 0 ends the reading and is returned. */
+typedef int stream_fn(void *arg, const struct stream_entry *e);
+
+/** The position after the last entry: "0-0" for an empty stream. */
+int stream_end(struct cli *cli, const char *stream, char position[64], struct why *why);
+/** Reads what came after position, waiting up to block_ms for the first (0: does not wait), and
+ * moves the position. */
+int stream_read(struct cli *cli, const char *stream, char position[64], int64_t block_ms,
+	stream_fn *fn, void *arg, struct why *why);
+/** The last n entries, oldest first. */
+int stream_last(
+	struct cli *cli, const char *stream, size_t n, stream_fn *fn, void *arg, struct why *why);
+
+/** msgpack as JSON; bytes that are no text become base64url. NULL if it cannot be read. */
+json_t *stream_data_json(const void *data, size_t len);
+/** An event as JSON with CloudEvents attributes. */
+json_t *stream_entry_json(const struct stream_entry *e);
+/** One line about an event. Pure. */
+void stream_entry_line(const struct stream_entry *e, const struct view *view, struct buf *out);
