@@ -27,7 +27,7 @@ METRIC(stat_endpoints, GAUGE, "certfleet_endpoints", "Endpoints by state, as of 
 METRIC(stat_jobs, GAUGE, "certfleet_jobs",
 	"Jobs by queue, lane and state, as of the last audit pass.", "queue", "lane", "state");
 METRIC(stat_days_left, GAUGE, "certfleet_certificates_within_days",
-	"Valid certificates with at most so many days left, as of the last audit pass.", "le");
+	"Valid certificates with at most so many days left, as of the last audit pass.", "days");
 METRIC(stat_queue_running, GAUGE, "certfleet_queue_running", "Jobs with a lease.", "queue");
 METRIC(stat_queue_parked, GAUGE, "certfleet_queue_parked", "Jobs that an operator must look at.", "queue");
 METRIC(stat_queue_late_seconds, GAUGE, "certfleet_queue_oldest_due_seconds",
@@ -50,5 +50,6 @@ static struct metric *const table[] = {
 void stats_register(void)
 {
 	metrics_register_process(metrics_default(), "scheduler");
-	metrics_register(metrics_default(), table, ARRAY_LEN(table), NULL);
+	if (metrics_register(metrics_default(), table, ARRAY_LEN(table), NULL))
+		abort(); /* a name in this file breaks the format */
 }

@@ -18,7 +18,7 @@ extern struct metric stat_audit_repaired;     /* queue */
 extern struct metric stat_audit_seconds;      /* of the last pass */
 extern struct metric stat_endpoints;          /* state; by the last pass */
 extern struct metric stat_jobs;               /* queue, lane, state; by the last pass */
-extern struct metric stat_days_left;          /* le; by the last pass */
+extern struct metric stat_days_left;          /* days; by the last pass */
 extern struct metric stat_queue_running;      /* queue; read each few seconds */
 extern struct metric stat_queue_parked;       /* queue */
 extern struct metric stat_queue_late_seconds; /* queue */
@@ -28,5 +28,5 @@ extern struct metric stat_alerts_open;
 extern struct metric stat_trimmed;            /* stream */
 extern struct metric stat_lost;               /* stream */
 
-/** Registers all of them in metrics_default(), with the process's own. */
+/** Registers all of them in metrics_default(), with the process's own. Once. */
 void stats_register(void);

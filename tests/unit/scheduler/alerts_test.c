@@ -1,0 +1,237 @@
+/* alerts.c, sweep.c, fleet.c and common/lua/alert*.lua against a real Redis. */
+#include "scheduler/alerts.h"
+
+#include "common/clock.h"
+#include "common/event.h"
+#include "common/mem.h"
+#include "common/mp.h"
+#include "scheduler/fleet.h"
+#include "scheduler/sweep.h"
+#include "tests/unit/scheduler/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct scene {
+	struct world w;
+	struct alerts *alerts;
+	struct sweep *sweep;
+	struct fleet *fleet;
+	const char *type; /* waited for */
+	int n;
+};
+
+static void start(struct scene *s)
+{
+	memset(s, 0, sizeof *s);
+	world_start(&s->w);
+	s->alerts = alerts_new(&s->w.loop, s->w.redis);
+}
+
+static void finish(struct scene *s)
+{
+	fleet_close(s->fleet);
+	sweep_close(s->sweep);
+	alerts_close(s->alerts);
+	world_finish(&s->w);
+	fleet_free(s->fleet);
+	sweep_free(s->sweep);
+	alerts_free(s->alerts);
+}
+
+static bool said(void *arg)
+{
+	struct scene *s = arg;
+
+	return world_count_events(&s->w, "alerts", s->type) >= s->n;
+}
+
+static void expect(struct scene *s, const char *type, int n)
+{
+	s->type = type;
+	s->n = n;
+	if (!loop_until(&s->w.loop, said, s, SOON_MS))
+		fail_msg("%s was said %d times, not %d", type, world_count_events(&s->w, "alerts", type), n);
+	assert_int_equal(world_count_events(&s->w, "alerts", type), n);
+}
+
+static void put_edge(struct scene *s, const char *endpoint, const char *condition, bool open, const char *severity)
+{
+	_buf_release_ struct buf b = BUF_INIT(1024);
+	_mem_free_ char *key = mem_printf("%sedges", redis_sync_prefix(s->w.sync));
+	const struct reply *reply;
+	size_t map = mp_map_open(&b);
+
+	mp_key_str(&b, "condition", condition);
+	mp_key_bool(&b, "open", open);
+	mp_key_str(&b, "endpoint", endpoint);
+	mp_key_str(&b, "severity", severity);
+	mp_map_close(&b, map);
+	const char *argv[] = { "XADD", key, "*", "type", condition, "subject", endpoint, "data", b.data };
+	const size_t lens[] = { 4, strlen(key), 1, 4, strlen(condition), 7, strlen(endpoint), 4, b.len };
+	assert_int_equal(redis_sync_command(s->w.sync, &reply, NULL, ARRAY_LEN(argv), argv, lens), 0);
+}
+
+static bool no_edges(void *arg)
+{
+	struct scene *s = arg;
+
+	return world_ask_int(&s->w, "XLEN", "@edges") == 0;
+}
+
+static void one_alert_from_first_to_last(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	put_edge(&s, "shop", "caa_forbids", true, "warning");
+	world_ask(&s.w, "XADD", "@edges", "*", "data", "rubbish", NULL);
+	alerts_lead(s.alerts, true, 7);
+	expect(&s, EVENT_ALERT_OPENED, 1);
+	expect(&s, EVENT_ALERT_SNAPSHOT, 1);
+	assert_string_equal(reply_str(world_ask(&s.w, "HGET", "@alert:shop/caa_forbids", "s", NULL), NULL), "open");
+	put_edge(&s, "shop", "caa_forbids", true, "warning"); /* a retry: nothing new */
+	put_edge(&s, "shop", "caa_forbids", true, "critical");
+	expect(&s, EVENT_ALERT_ESCALATED, 1);
+	put_edge(&s, "shop", "caa_forbids", false, "");
+	expect(&s, EVENT_ALERT_RESOLVED, 1);
+	assert_int_equal(world_ask_int(&s.w, "ZCARD", "@alerts:open"), 0);
+	put_edge(&s, "shop", "caa_forbids", true, "warning");
+	expect(&s, EVENT_ALERT_OPENED, 2);
+	assert_string_equal(reply_str(world_ask(&s.w, "HGET", "@alert:shop/caa_forbids", "n", NULL), NULL), "2");
+	assert_true(loop_until(&s.w.loop, no_edges, &s, SOON_MS));
+	finish(&s);
+}
+
+static void flutter_says_nothing(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	put_edge(&s, "shop", "nxdomain", true, "warning");
+	put_edge(&s, "shop", "nxdomain", false, "");
+	alerts_lead(s.alerts, true, 7);
+	assert_true(loop_until(&s.w.loop, no_edges, &s, SOON_MS));
+	assert_int_equal(world_count_events(&s.w, "alerts", EVENT_ALERT_OPENED), 0);
+	finish(&s);
+}
+
+static void what_another_read_is_told(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	put_edge(&s, "shop", "nxdomain", true, "warning");
+	world_ask(&s.w, "XGROUP", "CREATE", "@edges", "alerts", "0", NULL);
+	world_ask(&s.w, "XREADGROUP", "GROUP", "alerts", "leader", "STREAMS", "@edges", ">", NULL);
+	alerts_lead(s.alerts, true, 7);
+	expect(&s, EVENT_ALERT_OPENED, 1);
+	finish(&s);
+}
+
+/* 70 open: two pages, the last says so. */
+static void snapshots_in_pages(void **state)
+{
+	struct scene s;
+	char id[16];
+
+	(void)state;
+	start(&s);
+	for (int i = 0; i < 70; i++) {
+		snprintf(id, sizeof id, "e%d", i);
+		put_edge(&s, id, "nxdomain", true, "warning");
+	}
+	world_ask(&s.w, "XGROUP", "CREATE", "@edges", "alerts", "0", NULL);
+	world_ask(&s.w, "XREADGROUP", "GROUP", "alerts", "leader", "STREAMS", "@edges", ">", NULL);
+	alerts_lead(s.alerts, true, 7);
+	expect(&s, EVENT_ALERT_SNAPSHOT, 2);
+	assert_int_equal(world_count_events(&s.w, "alerts", EVENT_ALERT_OPENED), 70);
+	finish(&s);
+}
+
+/* An endpoint whose certificate nobody renewed: no job says so, the sweep does; and sees that it is over. */
+static void put_endpoint(struct scene *s, int64_t not_before, int64_t not_after)
+{
+	_buf_release_ struct buf c = BUF_INIT(65536), x = BUF_INIT(65536);
+	struct endpoint_config config = { .id = "shop", .tenant = "acme", .type = ENDPOINT_INTERNAL, .key_type = KEY_P256 };
+	char names[1][NAME_SIZE] = { "shop.example.com" };
+	unsigned char der[1] = { 0x30 };
+	struct endpoint_cert cert = { .der = der, .der_len = 1, .not_before_ms = not_before, .not_after_ms = not_after,
+		.key_type = KEY_P256 };
+	_mem_free_ char *key = mem_printf("%se:shop", redis_sync_prefix(s->w.sync));
+	const struct reply *reply;
+	char score[24];
+
+	config.names = names;
+	config.names_n = 1;
+	assert_int_equal(endpoint_config_encode(&config, &c), 0);
+	assert_int_equal(endpoint_cert_encode(&cert, &x), 0);
+	const char *argv[] = { "HSET", key, "c", c.data, "x", x.data, "g", "1", "n", "acme" };
+	const size_t lens[] = { 4, strlen(key), 1, c.len, 1, x.len, 1, 1, 1, 4 };
+	assert_int_equal(redis_sync_command(s->w.sync, &reply, NULL, ARRAY_LEN(argv), argv, lens), 0);
+	snprintf(score, sizeof score, "%lld", (long long)not_after);
+	world_ask(&s->w, "ZADD", "@expiry", score, "shop", NULL);
+}
+
+static void start_sweep(struct scene *s)
+{
+	s->sweep = sweep_new(&s->w.loop, s->w.redis, s->alerts);
+	sweep_lead(s->sweep, true);
+}
+
+static void the_sweep_believes_no_job(void **state)
+{
+	int64_t now = clock_wall_ms();
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	put_endpoint(&s, now - 85 * CLOCK_DAY_MS, now + 5 * CLOCK_DAY_MS);
+	alerts_lead(s.alerts, true, 7);
+	start_sweep(&s);
+	expect(&s, EVENT_ALERT_OPENED, 1);
+	assert_int_equal(world_ask_int(&s.w, "EXISTS", "@alert:shop/expiry"), 1);
+	put_endpoint(&s, now, now + 90 * CLOCK_DAY_MS);
+	sweep_close(s.sweep); /* the next round begins at once instead of in a minute */
+	struct sweep *old = s.sweep;
+	start_sweep(&s);
+	expect(&s, EVENT_ALERT_RESOLVED, 1);
+	loop_for(&s.w.loop, 10);
+	sweep_free(old);
+	finish(&s);
+}
+
+static void the_fleet_beats(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	s.fleet = fleet_new(&s.w.loop, s.w.redis, s.alerts, "test", "me");
+	fleet_lead(s.fleet, true, 7);
+	expect(&s, EVENT_HEARTBEAT, 1);
+	finish(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_alert_from_first_to_last),
+		cmocka_unit_test(flutter_says_nothing),
+		cmocka_unit_test(what_another_read_is_told),
+		cmocka_unit_test(snapshots_in_pages),
+		cmocka_unit_test(the_sweep_believes_no_job),
+		cmocka_unit_test(the_fleet_beats),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
