@@ -147,7 +147,10 @@ class Fleet:
 
     def dump(self):
         """All keys and values of the fleet: to show that a refusal wrote nothing."""
-        return {k: self.db.dump(k) for k in sorted(self.db.scan_iter(match=self.p.replace("{", "[{]") + "*"))}
+        read = {b"hash": self.db.hgetall, b"string": self.db.get, b"list": lambda k: self.db.lrange(k, 0, -1),
+                b"zset": lambda k: self.db.zrange(k, 0, -1, withscores=True), b"stream": self.db.xrange}
+        keys = sorted(self.db.scan_iter(match=self.p.replace("{", "[{]") + "*"))
+        return {k: read[self.db.type(k)](k) for k in keys}
 
 
 @pytest.fixture(scope="session")
