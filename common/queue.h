@@ -207,3 +207,15 @@ typedef void leader_fn(void *arg, int err, bool leading, uint64_t term, int64_t 
 /** Acquires or renews for lease_ms. */
 void leader_hold(struct redis *r, const char *nonce, uint64_t term, int64_t lease_ms, leader_fn *done, void *arg);
 void leader_resign(struct redis *r, const char *nonce, uint64_t term, queue_done_fn *done, void *arg);
+
+/** Takes about `step` old entries off a stream (results, alerts, edges): those over keep_ms old that every
+ * consumer group has read and acknowledged; over `cap` younger ones too; and then, counted as lost, any.
+ * Call it again while it takes something. */
+struct queue_trimmed {
+	size_t length;       /* what is left */
+	size_t taken, lost;
+	const char *first;   /* oldest id left, borrowed; "" if none */
+};
+typedef void queue_trim_fn(void *arg, int err, const struct queue_trimmed *t);
+void queue_trim(struct redis *r, const char *stream, size_t cap, int64_t keep_ms, size_t step,
+		queue_trim_fn *done, void *arg);

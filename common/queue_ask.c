@@ -110,3 +110,38 @@ void queue_audit(struct redis *r, const char *after, queue_audit_fn *done, void 
 	queue_args_addi(&args, QUEUE_BATCH);
 	queue_args_call(r, "audit", &args, on_audited, w);
 }
+
+struct trimming {
+	queue_trim_fn *done;
+	void *arg;
+};
+
+static void on_trimmed(void *arg, int err, const struct reply *reply)
+{
+	struct trimming w = *(struct trimming *)arg;
+	struct queue_trimmed t = {.first = ""};
+
+	free(arg);
+	err = queue_reply_err(err, reply, REPLY_ARRAY);
+	if (!err && reply_len(reply) < 4)
+		err = CF_EPROTO;
+	if (!err)
+		t = (struct queue_trimmed){(size_t)reply_int(reply_at(reply, 0)),
+			(size_t)reply_int(reply_at(reply, 1)),
+			(size_t)reply_int(reply_at(reply, 2)), reply_str(reply_at(reply, 3), NULL)};
+	w.done(w.arg, err, &t);
+}
+
+void queue_trim(struct redis *r, const char *stream, size_t cap, int64_t keep_ms, size_t step,
+	queue_trim_fn *done, void *arg)
+{
+	struct queue_args args = {0};
+	struct trimming *w = mem_alloc(sizeof *w);
+
+	*w = (struct trimming){done, arg};
+	queue_args_adds(&args, stream);
+	queue_args_addi(&args, (int64_t)cap);
+	queue_args_addi(&args, keep_ms);
+	queue_args_addi(&args, (int64_t)step);
+	queue_args_call(r, "trim", &args, on_trimmed, w);
+}

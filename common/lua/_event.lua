@@ -72,3 +72,16 @@ local function emit_state(id, state, reason, before, unique)
 	emit('results', 'state:' .. id .. ':' .. unique, 'certfleet.endpoint.state', id,
 		cmsgpack.pack({V = 1, state = state, reason = reason or '', previous = before or ''}))
 end
+
+-- Field t: the last entries of what happened to an endpoint.
+local TIMELINE_MAX = 40
+local function append_timeline(bytes, entries)
+	local t = unpacked(bytes) or {}
+	for _, entry in ipairs(entries) do
+		t[#t + 1] = entry
+	end
+	while #t > TIMELINE_MAX do
+		table.remove(t, 1)
+	end
+	return cmsgpack.pack(t)
+end

@@ -493,6 +493,31 @@ static void test_leader(void **state)
 	assert_int_equal(answer(w, before), 0);
 }
 
+static void on_trim(void *arg, int err, const struct queue_trimmed *t)
+{
+	struct world *w = arg;
+
+	w->err = err;
+	w->dones++;
+	w->rows_n = t->length;
+	assert_non_null(t->first);
+}
+
+static void test_trim(void **state)
+{
+	struct world *w = *state;
+	int before;
+
+	assert_int_equal(apply(w, "add", "a", "t1", "r1", NULL), 0);
+	before = w->dones;
+	queue_trim(w->redis, "results", 1000, CLOCK_DAY_MS, 100, on_trim, w);
+	assert_int_equal(answer(w, before), 0);
+	assert_int_equal(w->rows_n, 1);
+	before = w->dones;
+	queue_trim(w->redis, "endpoints", 1000, CLOCK_DAY_MS, 100, on_trim, w);
+	assert_int_equal(answer(w, before), CF_EINVAL);
+}
+
 /* The reply of a take is lost with the connection: the next call gets the same jobs. */
 static void test_lost_take(void **state)
 {
@@ -582,6 +607,7 @@ int main(void)
 		TEST(test_release_ask_reap),
 		TEST(test_claim),
 		TEST(test_leader),
+		TEST(test_trim),
 		TEST(test_lost_take),
 		TEST(test_free_tells_all),
 		TEST(test_barrier),

@@ -1,0 +1,183 @@
+-- Who is served: within a lane the tenant with the least virtual time, at most N jobs in all. take.lua gives fields()
+-- and start(). Tenants wait in wake:Q:LANE by their earliest due time, and in ready:Q:LANE by virtual time; vt:Q keeps
+-- it while a tenant is not ready, its field '' the floor: where who was away starts.
+local floor, lanes, looks, left = 0, {}, 0, N
+local served = {}
+
+local function ready_key(lane)
+	return P .. 'ready:' .. Q .. ':' .. lane
+end
+
+local function wake_key(lane)
+	return P .. 'wake:' .. Q .. ':' .. lane
+end
+
+-- Tenants whose time has come join the ready; one that was away starts at the floor.
+local function wake_up(lane)
+	local woken = redis.call('ZRANGEBYSCORE', wake_key(lane), '-inf', NOW, 'LIMIT', 0, BATCH)
+	if #woken > 0 then
+		local own, scores, values = redis.call('HMGET', VT, unpack(woken)), {}, {}
+		for i, tenant in ipairs(woken) do
+			local v = math.max(tonumber(own[i]) or 0, floor)
+			scores[2 * i - 1], scores[2 * i] = v, tenant
+			values[2 * i - 1], values[2 * i] = tenant, v
+		end
+		redis.call('HSET', VT, unpack(values))
+		redis.call('ZADD', ready_key(lane), 'NX', unpack(scores))
+		redis.call('ZREM', wake_key(lane), unpack(woken))
+		lanes[lane] = true
+	end
+end
+
+-- Nothing of this tenant is due now: it waits for its next.
+local function to_sleep(lane, tenant, due)
+	local first = is_type(due, 'zset') and redis.call('ZRANGE', due, 0, 0, 'WITHSCORES') or {}
+	redis.call('ZREM', ready_key(lane), tenant)
+	if first[1] then
+		redis.call('ZADD', wake_key(lane), first[2], tenant)
+	end
+end
+
+-- Starts up to `most` jobs of one tenant.
+local function serve(lane, tenant, most)
+	local due = due_key(Q, lane, tenant)
+	local ids = is_type(due, 'zset') and redis.call('ZRANGEBYSCORE', due, '-inf', NOW, 'LIMIT', 0, most) or {}
+	local got = 0
+	for _, id in ipairs(ids) do
+		local f = fields(id)
+		local r = f and job_read(f[MINE])
+		if f and r[WHERE] == DUE and r[LANE] == lane and f[12] == tenant then
+			start(id, f, r)
+			got = got + 1
+		end
+	end
+	if #ids > 0 then
+		redis.call('ZREM', due, unpack(ids))
+	end
+	served[tenant] = (served[tenant] or 0) + got
+	looks = looks + math.max(1, #ids)
+	left = left - got
+	if #ids < most then
+		to_sleep(lane, tenant, due)
+	end
+	return got, #ids < most
+end
+
+-- The first tenants of a lane, at most BATCH: [[tenant, virtual time]…], and the time of the next one.
+local function first_ready(lane)
+	local flat, list = redis.call('ZRANGE', ready_key(lane), 0, BATCH, 'WITHSCORES'), {}
+	for i = 1, #flat, 2 do
+		list[#list + 1] = {flat[i], tonumber(flat[i + 1])}
+	end
+	local bound = list[BATCH + 1] and list[BATCH + 1][2] or math.huge
+	list[BATCH + 1] = nil
+	return list, bound
+end
+
+-- Index of the least in the list, and the second least value.
+local function least(list, bound)
+	local at, second = 1, bound
+	for i = 2, #list do
+		local v = list[i][2]
+		if v < list[at][2] then
+			second, at = list[at][2], i
+		elseif v < second then
+			second = v
+		end
+	end
+	return at, second
+end
+
+-- Charges a tenant a slot-second for each job.
+local values = {}
+local function charge(entry, got)
+	entry[2] = entry[2] + got
+	values[entry[1]] = entry[2]
+end
+
+-- The new virtual times, in all lanes.
+local function write_values()
+	local scores, set = {}, {}
+	for tenant, value in pairs(values) do
+		scores[#scores + 1], set[#set + 1] = value, tenant
+		scores[#scores + 1], set[#set + 1] = tenant, value
+	end
+	if #set > 0 then
+		redis.call('HSET', VT, unpack(set))
+		for lane, any in pairs(lanes) do
+			if any then
+				redis.call('ZADD', ready_key(lane), 'XX', unpack(scores))
+			end
+		end
+	end
+	values = {}
+end
+
+-- The tenant with the least virtual time, again and again; as many at once as keep it the least.
+local function fair_round(lane, most)
+	local list, bound = first_ready(lane)
+	while most > 0 and #list > 0 and looks < 4 * BATCH do
+		local at, second = least(list, bound)
+		local entry = list[at]
+		if entry[2] > bound then
+			break
+		end
+		local share = math.min(most, second == math.huge and most or math.floor(second - entry[2]) + 1)
+		local got, empty = serve(lane, entry[1], share)
+		floor = math.max(floor, entry[2] + got - 1)
+		charge(entry, got)
+		most = most - got
+		if empty then
+			table.remove(list, at)
+		end
+	end
+	write_values()
+	return most
+end
+
+local function fair(lane, most)
+	local before
+	repeat
+		before = looks
+		most = fair_round(lane, most)
+	until most <= 0 or looks == before or looks >= 4 * BATCH
+end
+
+local function newcomers(lane, most)
+	local list = first_ready(lane)
+	for _, entry in ipairs(list) do
+		if most > 0 and not served[entry[1]] and not redis.call('HGET', RT, entry[1]) then
+			local got = serve(lane, entry[1], 1)
+			charge(entry, got)
+			most = most - got
+		end
+	end
+	write_values()
+end
+
+local function write_running()
+	local tenants, set = {}, {}
+	for tenant, n in pairs(served) do
+		if n > 0 then
+			tenants[#tenants + 1] = tenant
+		end
+	end
+	if #tenants > 0 then
+		for i, n in ipairs(redis.call('HMGET', RT, unpack(tenants))) do
+			set[#set + 1] = tenants[i]
+			set[#set + 1] = (tonumber(n) or 0) + served[tenants[i]]
+		end
+		redis.call('HSET', RT, unpack(set))
+	end
+end
+
+local function fill(lane, most)
+	wake_up(lane)
+	if lanes[lane] then
+		local open = SLOTS - math.floor(SLOTS / 10) - RUNS - #jobs
+		fair(lane, math.min(most, left, open))
+		if open < left then
+			newcomers(lane, math.min(most, left))
+		end
+	end
+end
