@@ -209,7 +209,7 @@ static void read_list(struct reading *r, const struct config_row *row, const str
 	for (const struct node *c = n->child; c; c = c->next)
 		n_items++;
 	if (n_items > row->list || (!n_items && row->required)) {
-		config_error(r, n->line, n->column, path, "expected %d to %zu items, got %zu",
+		config_error(r, n->line, n->column, path, "expected %d to %u items, got %zu",
 			row->required ? 1 : 0, row->list, n_items);
 		return;
 	}

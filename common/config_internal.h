@@ -12,9 +12,9 @@
 
 /* --- YAML as a tree */
 
-#define CONFIG_BYTES_MAX (1024u * 1024)
+#define CONFIG_BYTES_MAX ((size_t)1024 * 1024)
 #define CONFIG_DEPTH_MAX 16
-#define CONFIG_NODES_MAX 50000
+#define CONFIG_NODES_MAX 20000
 
 enum node_kind { NODE_TEXT, NODE_MAP, NODE_LIST };
 
@@ -69,6 +69,7 @@ enum config_type {
 struct config_row {
 	const char *key; /* NULL ends a table */
 	enum config_type type;
+	uint32_t list;        /* > 0: a list of at most so many; offset is of its {items, n} */
 	size_t offset;        /* in the struct of its section */
 	const char *expected; /* "expected …"; NULL: the type's own words */
 	const char *fallback; /* the default as it would be written; of a list: one item, or of
@@ -76,9 +77,8 @@ struct config_row {
 	int64_t least, most;  /* TYPE_COUNT; TYPE_DURATION: ms; texts: bytes at most (0: 1024) */
 	const char *const *choices;    /* NULL-ended */
 	const struct config_row *rows; /* TYPE_SECTION */
-	size_t list;   /* > 0: a list of at most so many; offset is of its {items, n} */
-	size_t size;   /* of a section in a list */
-	uint16_t port; /* default of TYPE_ADDRESS, TYPE_PLACE */
+	size_t size;                   /* of a section in a list */
+	uint16_t port;                 /* default of TYPE_ADDRESS, TYPE_PLACE */
 	bool required;
 	bool secret; /* TYPE_FILE: not to be read by everyone */
 };

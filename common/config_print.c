@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define STEP 2 /* columns a level */
+#define STEP ((size_t)2) /* columns a level */
 
 static void print_rows(
 	const struct config_row *rows, const void *base, size_t indent, struct buf *out);

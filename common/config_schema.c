@@ -19,147 +19,190 @@ static const char *const roles[] = {"jobs", "http-01", "dns-01", "tls-alpn-01", 
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"logfmt", "json", NULL};
 
-/* clang-format off: a row a key */
+/* A row a key. */
+/* clang-format off */
 
-static const struct config_row redis_tls[] = {{"ca_file", TYPE_FILE, AT(redis.tls.ca_file)},
+static const struct config_row redis_tls[] = {
+	{"ca_file", TYPE_FILE, AT(redis.tls.ca_file)},
 	{"cert_file", TYPE_FILE, AT(redis.tls.cert_file)},
-	{"key_file", TYPE_FILE, AT(redis.tls.key_file), .secret = true}, END};
+	{"key_file", TYPE_FILE, AT(redis.tls.key_file), .secret = true},
+	END,
+};
 
 static const struct config_row redis[] = {
 	{"url", TYPE_TEXT, AT(redis.url), .required = true,
-		.expected = "redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH"},
+	 .expected = "redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH"},
 	{"sentinel", TYPE_UNSUPPORTED,
-		.expected = "Sentinel is not supported yet: give the primary as redis.url"},
+	 .expected = "Sentinel is not supported yet: give the primary as redis.url"},
 	{"username", TYPE_TEXT, AT(redis.username), .most = 256,
-		.expected = "the name of an ACL user"},
+	 .expected = "the name of an ACL user"},
 	{"password_file", TYPE_FILE, AT(redis.password_file), .secret = true},
 	{"tls", TYPE_SECTION, .rows = redis_tls},
 	{"replicas", TYPE_COUNT, AT(redis.replicas), .fallback = "0", .most = 16},
 	{"barrier_timeout", TYPE_DURATION, AT(redis.barrier_timeout_ms), .fallback = "2s",
-		.least = 10, .most = CLOCK_MINUTE_MS},
+	 .least = 10, .most = CLOCK_MINUTE_MS},
 	{"timeout", TYPE_DURATION, AT(redis.timeout_ms), .fallback = "5s", .least = 10,
-		.most = CLOCK_MINUTE_MS},
-	END};
+	 .most = CLOCK_MINUTE_MS},
+	END,
+};
 
 static const struct config_row vault[] = {
 	{"accounts_key_file", TYPE_FILE, AT(vault.accounts_key_file), .secret = true},
-	{"certificates_key_file", TYPE_FILE, AT(vault.certificates_key_file), .secret = true}, END};
+	{"certificates_key_file", TYPE_FILE, AT(vault.certificates_key_file), .secret = true},
+	END,
+};
 
-static const struct config_row eab[] = {{"kid", TYPE_TEXT, IN(authority, eab.kid), .most = 256},
-	{"hmac_key_file", TYPE_FILE, IN(authority, eab.hmac_key_file), .secret = true}, END};
+static const struct config_row eab[] = {
+	{"kid", TYPE_TEXT, IN(authority, eab.kid), .most = 256},
+	{"hmac_key_file", TYPE_FILE, IN(authority, eab.hmac_key_file), .secret = true},
+	END,
+};
 
 static const struct config_row limits[] = {
 	{"new_orders", TYPE_RATE, IN(authority, limits.new_orders)},
 	{"certificates_per_registered_domain", TYPE_RATE,
-		IN(authority, limits.certificates_per_registered_domain)},
+	 IN(authority, limits.certificates_per_registered_domain)},
 	{"duplicates", TYPE_RATE, IN(authority, limits.duplicates)},
 	{"failed_authorizations", TYPE_RATE, IN(authority, limits.failed_authorizations)},
-	{"requests", TYPE_RATE, IN(authority, limits.requests)}, END};
+	{"requests", TYPE_RATE, IN(authority, limits.requests)},
+	END,
+};
 
 static const struct config_row authority[] = {
 	{"name", TYPE_WORD, IN(authority, name), .required = true, .most = 64},
 	{"directory", TYPE_HTTPS, IN(authority, directory), .required = true},
 	{"contact", TYPE_CONTACT, IN(authority, contact), .list = 8},
 	{"terms_of_service_agreed", TYPE_BOOL, IN(authority, terms_of_service_agreed),
-		.fallback = "false"},
+	 .fallback = "false"},
 	{"profile", TYPE_WORD, IN(authority, profile), .most = 64},
 	{"ca_file", TYPE_FILE, IN(authority, ca_file)},
 	{"caa_identities", TYPE_HOST, IN(authority, caa_identities), .list = 16},
-	{"eab", TYPE_SECTION, .rows = eab}, {"limits", TYPE_SECTION, .rows = limits},
+	{"eab", TYPE_SECTION, .rows = eab},
+	{"limits", TYPE_SECTION, .rows = limits},
 	{"max_requests", TYPE_COUNT, IN(authority, max_requests), .fallback = "128", .least = 1,
-		.most = 10000},
-	END};
+	 .most = 10000},
+	END,
+};
 
 static const struct config_row nameserver[] = {
 	{"name", TYPE_HOST, IN(nameserver, name), .required = true},
 	{"addresses", TYPE_ADDRESS, IN(nameserver, addresses), .required = true, .list = 16,
-		.port = 53},
-	END};
+	 .port = 53},
+	END,
+};
 
 static const struct config_row challenges[] = {
 	{"zones", TYPE_HOST, AT(challenges.zones), .list = 16},
 	{"label_key_file", TYPE_FILE, AT(challenges.label_key_file), .secret = true},
 	{"nameservers", TYPE_SECTION, AT(challenges.nameservers), .rows = nameserver, .list = 13,
-		.size = sizeof(struct config_nameserver)},
+	 .size = sizeof(struct config_nameserver)},
 	{"dns_provider", TYPE_CHOICE, AT(challenges.dns_provider), .fallback = "builtin",
-		.choices = providers, .expected = "builtin (rfc2136 is not supported yet)"},
+	 .choices = providers, .expected = "builtin (rfc2136 is not supported yet)"},
 	{"trust_target_cname", TYPE_BOOL, AT(challenges.trust_target_cname), .fallback = "false"},
-	END};
+	END,
+};
 
-static const struct config_row target[] = {{"host", TYPE_HOST, IN(target, host), .required = true},
-	{"tenant", TYPE_TEXT, IN(target, tenant), .required = true, .most = 64}, END};
+static const struct config_row target[] = {
+	{"host", TYPE_HOST, IN(target, host), .required = true},
+	{"tenant", TYPE_TEXT, IN(target, tenant), .required = true, .most = 64},
+	END,
+};
 
 static const struct config_row resolver[] = {
 	{"servers", TYPE_ADDRESS, AT(resolver.servers), .fallback = "127.0.0.1:53", .list = 8,
-		.port = 53},
+	 .port = 53},
 	{"timeout", TYPE_DURATION, AT(resolver.timeout_ms), .fallback = "3s", .least = 10,
-		.most = CLOCK_MINUTE_MS},
-	END};
+	 .most = CLOCK_MINUTE_MS},
+	END,
+};
 
 static const struct config_row network[] = {
-	{"allow", TYPE_RANGE, AT(network.allow), .list = 64}, END};
+	{"allow", TYPE_RANGE, AT(network.allow), .list = 64},
+	END,
+};
 
 static const struct config_row scheduler[] = {
 	{"listen", TYPE_ADDRESS, AT(scheduler.listen), .fallback = "127.0.0.1:8080", .port = 8080},
 	{"tokens_file", TYPE_FILE, AT(scheduler.tokens_file), .secret = true},
 	{"verify_every", TYPE_DURATION, AT(scheduler.verify_every_ms), .fallback = "1h",
-		.least = 100, .most = DAYS(30)},
+	 .least = 100, .most = DAYS(30)},
 	{"verify_fast", TYPE_DURATION, AT(scheduler.verify_fast_ms), .fallback = "5s", .least = 50,
-		.most = DAYS(1)},
+	 .most = DAYS(1)},
 	{"proof_every", TYPE_DURATION, AT(scheduler.proof_every_ms), .fallback = "24h",
-		.least = 100, .most = DAYS(90)},
+	 .least = 100, .most = DAYS(90)},
 	{"lease", TYPE_DURATION, AT(scheduler.lease_ms), .fallback = "5s", .least = 100,
-		.most = 10 * CLOCK_SECOND_MS},
-	END};
+	 .most = 10 * CLOCK_SECOND_MS},
+	END,
+};
 
 static const struct config_row slots[] = {
 	{"verify", TYPE_COUNT, AT(worker.slots.verify), .fallback = "1000", .most = 100000},
-	{"issue", TYPE_COUNT, AT(worker.slots.issue), .fallback = "200", .most = 100000}, END};
+	{"issue", TYPE_COUNT, AT(worker.slots.issue), .fallback = "200", .most = 100000},
+	END,
+};
 
-#define RESPONDER(name, port_, listen_)                                                           \
-	static const struct config_row name[] = {                                                 \
-		{"listen", TYPE_ADDRESS, AT(worker.name.listen), .fallback = listen_, .list = 16, \
-			.port = port_},                                                           \
-		{"advertise", TYPE_PLACE, AT(worker.name.advertise), .list = 16, .port = port_},  \
-		END}
+/* Where the responder of one challenge type listens, and where it is reached. */
+#define RESPONDER(type, number, everywhere)                                                      \
+	static const struct config_row type[] = {                                                \
+		{"listen", TYPE_ADDRESS, AT(worker.type.listen), .fallback = (everywhere),       \
+		 .list = 16, .port = (number)},                                                  \
+		{"advertise", TYPE_PLACE, AT(worker.type.advertise), .list = 16,                 \
+		 .port = (number)},                                                              \
+		END,                                                                             \
+	}
 RESPONDER(http_01, 80, "0.0.0.0:80");
 RESPONDER(dns_01, 53, "0.0.0.0:53");
 RESPONDER(tls_alpn_01, 443, "0.0.0.0:443");
 
-static const struct config_row worker[] = {{"name", TYPE_WORD, AT(worker.name), .most = 64},
+static const struct config_row worker[] = {
+	{"name", TYPE_WORD, AT(worker.name), .most = 64},
 	{"roles", TYPE_FLAGS, AT(worker.roles), .fallback = "jobs http-01 dns-01",
-		.choices = roles},
+	 .choices = roles},
 	{"slots", TYPE_SECTION, .rows = slots},
 	{"lease", TYPE_DURATION, AT(worker.lease_ms), .fallback = "30s", .least = 200,
-		.most = HOURS(1)},
+	 .most = HOURS(1)},
 	{"drain", TYPE_DURATION, AT(worker.drain_ms), .fallback = "30s", .most = HOURS(1)},
 	{"listen", TYPE_ADDRESS, AT(worker.listen), .port = 8081},
-	{"http_01", TYPE_SECTION, .rows = http_01}, {"dns_01", TYPE_SECTION, .rows = dns_01},
-	{"tls_alpn_01", TYPE_SECTION, .rows = tls_alpn_01}, END};
+	{"http_01", TYPE_SECTION, .rows = http_01},
+	{"dns_01", TYPE_SECTION, .rows = dns_01},
+	{"tls_alpn_01", TYPE_SECTION, .rows = tls_alpn_01},
+	END,
+};
 
-static const struct config_row webhook[] = {{"url", TYPE_HTTP, IN(webhook, url), .required = true},
-	{"secret_file", TYPE_FILE, IN(webhook, secret_file), .secret = true}, END};
+static const struct config_row webhook[] = {
+	{"url", TYPE_HTTP, IN(webhook, url), .required = true},
+	{"secret_file", TYPE_FILE, IN(webhook, secret_file), .secret = true},
+	END,
+};
 
 static const struct config_row alerts[] = {
 	{"webhooks", TYPE_SECTION, AT(alerts.webhooks), .rows = webhook, .list = 16,
-		.size = sizeof(struct config_webhook)},
-	END};
+	 .size = sizeof(struct config_webhook)},
+	END,
+};
 
 static const struct config_row log_rows[] = {
 	{"level", TYPE_CHOICE, AT(log.level), .fallback = "info", .choices = levels},
-	{"format", TYPE_CHOICE, AT(log.format), .fallback = "logfmt", .choices = formats}, END};
+	{"format", TYPE_CHOICE, AT(log.format), .fallback = "logfmt", .choices = formats},
+	END,
+};
 
 const struct config_row config_rows[] = {
 	{"fleet", TYPE_WORD, AT(fleet), .required = true, .most = 64},
 	{"redis", TYPE_SECTION, .rows = redis, .required = true},
 	{"vault", TYPE_SECTION, .rows = vault},
 	{"authorities", TYPE_SECTION, AT(authorities), .rows = authority, .list = 16,
-		.size = sizeof(struct config_authority)},
+	 .size = sizeof(struct config_authority)},
 	{"challenges", TYPE_SECTION, .rows = challenges},
-	{"targets", TYPE_SECTION, AT(targets), .rows = target, .list = 10000,
-		.size = sizeof(struct config_target)},
-	{"resolver", TYPE_SECTION, .rows = resolver}, {"network", TYPE_SECTION, .rows = network},
-	{"scheduler", TYPE_SECTION, .rows = scheduler}, {"worker", TYPE_SECTION, .rows = worker},
-	{"alerts", TYPE_SECTION, .rows = alerts}, {"log", TYPE_SECTION, .rows = log_rows}, END};
+	{"targets", TYPE_SECTION, AT(targets), .rows = target, .list = 1000,
+	 .size = sizeof(struct config_target)},
+	{"resolver", TYPE_SECTION, .rows = resolver},
+	{"network", TYPE_SECTION, .rows = network},
+	{"scheduler", TYPE_SECTION, .rows = scheduler},
+	{"worker", TYPE_SECTION, .rows = worker},
+	{"alerts", TYPE_SECTION, .rows = alerts},
+	{"log", TYPE_SECTION, .rows = log_rows},
+	END,
+};
 
 /* clang-format on */
