@@ -30,7 +30,7 @@ static void metrics(void *arg, struct httpd_request *r)
 
 	(void)arg;
 	metrics_write(metrics_default(), &out);
-	httpd_answer_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
+	httpd_answer_buf(r, 200, METRICS_CONTENT_TYPE, &out);
 }
 
 static const struct httpd_route routes[] = {

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "worker/stats.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -83,8 +84,18 @@ static void stop(struct job *job, enum job_stop why)
 		job->pool->o.kind->stop(job, why);
 }
 
+static void count_end(const struct job *job, const char *how)
+{
+	const char *queue = queue_name(job->pool->o.kind->queue);
+
+	metric_inc(&stats_jobs_ended, LABELS(queue, how));
+	metric_observe(&stats_job_seconds, (double)(clock_mono_ms() - job->started_mono_ms) / 1000.0,
+		       LABELS(queue));
+}
+
 static void lost(struct job *job, const char *why)
 {
+	count_end(job, "lost");
 	LOG(WARN, "job_lost", LF("endpoint", job->id),
 	    LF("queue", queue_name(job->pool->o.kind->queue)), LF("why", why));
 	stop(job, JOB_STOP_LOST);
@@ -105,6 +116,7 @@ static void written(void *arg, int err)
 		job->retry_mono_ms = clock_mono_ms() + RETRY_MS;
 		return;
 	}
+	count_end(job, err ? "refused" : job->outcome ? "finished" : "released");
 	if (err && err != CF_ECANCELED)
 		LOG(WARN, "job_outcome_refused", LF("endpoint", job->id),
 		    LF("queue", queue_name(job->pool->o.kind->queue)), LF("why", cf_strerror(err)));
@@ -164,6 +176,8 @@ static struct job *new_job(struct pool *p, const struct queue_job *q, int64_t se
 	job->lane = q->lane;
 	job->attempt = q->attempt;
 	job->want = q->want;
+	job->started_mono_ms = clock_mono_ms();
+	metric_inc(&stats_jobs_started, LABELS(queue_name(p->o.kind->queue), job_intent_name(q->intent)));
 	job->lease_end_mono_ms = sent_mono_ms + q->lease_ms;
 	copy_field(&job->key, &q->key);
 	copy_field(&job->checkpoint, &q->fields[7]);

@@ -8,6 +8,7 @@
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/events.h"
 #include "worker/jobs/issue_internal.h"
+#include "worker/stats.h"
 #include "worker/worker.h"
 
 #include <openssl/rand.h>
@@ -121,6 +122,7 @@ void issue_fail(struct issue *s, const struct acme_failure *f)
 	_mem_free_ char *id = mem_printf("failed/%s/%s", s->job->id, s->job->token);
 	int64_t now = clock_wall_ms();
 
+	metric_inc(&stats_orders, LABELS(s->authority, acme_class_name(f->class)));
 	issue_note_failure(e, f, now, needs_jitter(s->job->id));
 	log_failure(s, f);
 	event_failed(&data, e, s->authority, f, e->issuance.next_ms);
@@ -216,6 +218,7 @@ static void tell(struct issue *s, const struct cert_info *info, const char *repl
 	outcome_event(s->outcome, replaced[0] ? EVENT_RENEWED : EVENT_ISSUED, id, &data);
 	outcome_timeline(s->outcome, clock_wall_ms(), replaced[0] ? "renewed" : "issued", text);
 	outcome_expiry(s->outcome, e->cert.not_after_ms);
+	metric_inc(&stats_orders, LABELS(s->authority, replaced[0] ? "renewed" : "issued"));
 	LOG(INFO, replaced[0] ? "certificate_renewed" : "certificate_issued", LF("endpoint", s->job->id),
 	    LF("authority", s->authority), LF("serial", e->cert.serial), LF("until", until),
 	    LF("replaces", replaced));

@@ -26,6 +26,7 @@ struct job {
 	enum job_lane lane;
 	uint32_t attempt;
 	uint64_t want;
+	int64_t started_mono_ms;
 	int64_t lease_end_mono_ms; /* this side's view: counted from sending */
 	struct endpoint endpoint;  /* decoded copy */
 	struct buf key;            /* field k, sealed */

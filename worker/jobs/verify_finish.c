@@ -6,6 +6,7 @@
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/events.h"
 #include "worker/jobs/verify_internal.h"
+#include "worker/stats.h"
 #include "worker/worker.h"
 
 #include <stdio.h>
@@ -149,6 +150,7 @@ void verify_finish(struct verify *v)
 	e->has_verdict = true;
 	e->jobs[QUEUE_VERIFY].where = JOB_NONE;
 	put_verdict(o, &e->verdict);
+	metric_inc(&stats_looks, LABELS(endpoint_ready(e) == READY_YES ? "right" : "waiting"));
 	if (changed)
 		tell_change(o, job, now);
 	next = needs_verify(e, &v->w->needs_policy, now, needs_jitter(job->id));

@@ -1,0 +1,303 @@
+#include "worker/worker.h"
+
+#include "common/canary.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "worker/authorities.h"
+#include "worker/dns/resolver.h"
+#include "worker/health.h"
+#include "worker/jobs/issue.h"
+#include "worker/jobs/verify.h"
+#include "worker/net/http.h"
+#include "worker/nodes.h"
+#include "worker/pool.h"
+#include "worker/responders.h"
+#include "worker/stats.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NODE_REQUESTS_MAX 256
+#define RESPONDER_GRACE_MS 2000
+
+/* --- jobs wait for Redis and for the vault's canary */
+
+static void on_wake(void *arg, const char *channel, const char *text, size_t len)
+{
+	struct worker *w = arg;
+
+	(void)channel;
+	(void)text;
+	(void)len;
+	for (int q = 0; q < 2; q++)
+		if (w->pools[q])
+			pool_wake(w->pools[q]);
+}
+
+static void start_pool(struct worker *w, const struct job_kind *kind, uint32_t slots)
+{
+	const struct pool_options options = { .loop = &w->loop,
+					      .redis = w->redis,
+					      .barrier = w->barrier,
+					      .kind = kind,
+					      .worker = w,
+					      .name = w->name,
+					      .slots = slots,
+					      .lease_ms = w->config->worker.lease_ms };
+	_mem_free_ char *channel = mem_printf("%swake:%s", redis_prefix(w->redis), queue_name(kind->queue));
+
+	w->pools[kind->queue] = pool_new(&options);
+	redis_subscribe(w->redis, channel, on_wake, w);
+}
+
+static void start_jobs(struct worker *w)
+{
+	if (w->pools[QUEUE_VERIFY] || w->draining)
+		return;
+	start_pool(w, &verify_kind, w->config->worker.slots.verify);
+	start_pool(w, &issue_kind, w->config->worker.slots.issue);
+	LOG(INFO, "jobs_started", LF("worker", w->name), LF_INT("verify", w->config->worker.slots.verify),
+	    LF_INT("issue", w->config->worker.slots.issue));
+}
+
+static void fatal(struct worker *w, const char *event, const char *text)
+{
+	LOG(ERROR, event, LF("why", text));
+	w->exit_status = 1;
+	uv_stop(&w->loop);
+}
+
+static void check_canary(struct worker *w);
+
+static void on_canary(void *arg, int err, const struct why *why)
+{
+	struct worker *w = arg;
+
+	w->canary_asked = false;
+	if (err == CF_EAUTH) {
+		fatal(w, "wrong_vault_key", why->text);
+		return;
+	}
+	if (err) /* Redis went away: asked again when it is back */
+		return;
+	if (++w->canaries == 2)
+		start_jobs(w);
+	else
+		check_canary(w);
+}
+
+/* One wrap after the other. */
+static void check_canary(struct worker *w)
+{
+	w->canary_asked = true;
+	canary_check(w->redis, w->vault, w->canaries ? VAULT_CERTIFICATES : VAULT_ACCOUNTS, on_canary, w);
+}
+
+static void on_redis(void *arg, bool up, const struct why *why)
+{
+	struct worker *w = arg;
+
+	if (!up) {
+		LOG(WARN, "redis_down", LF("why", why->text));
+		return;
+	}
+	LOG(INFO, "redis_up", LF("url", w->config->redis.url));
+	if (w->vault && w->canaries < 2 && !w->canary_asked)
+		check_canary(w);
+	on_wake(w, NULL, NULL, 0);
+}
+
+/* --- start */
+
+static const char *target_tenant(void *arg, const char *target)
+{
+	const struct config *c = arg;
+
+	for (size_t i = 0; i < c->targets.n; i++)
+		if (!strcmp(c->targets.items[i].host, target))
+			return c->targets.items[i].tenant;
+	return NULL;
+}
+
+static void fill_policies(struct worker *w)
+{
+	const struct config *c = w->config;
+
+	w->look_policy = (struct look_policy){
+		.zones = (const char *const *)c->challenges.zones.items,
+		.zones_n = c->challenges.zones.n,
+		.label_key = w->label_key,
+		.trust_target_cname = c->challenges.trust_target_cname,
+		.target_tenant = target_tenant,
+		.arg = w->config,
+	};
+	w->needs_policy = (struct needs_policy){ .verify_every_ms = c->scheduler.verify_every_ms,
+						 .verify_fast_ms = c->scheduler.verify_fast_ms };
+}
+
+static int open_secrets(struct worker *w, struct why *why)
+{
+	const struct config *c = w->config;
+	int err;
+
+	if (!(c->worker.roles & ROLE_JOBS))
+		return 0; /* responders need no key at all */
+	err = vault_read_key_file(c->challenges.label_key_file, w->label_key, why);
+	if (!err)
+		err = vault_open(c->vault.accounts_key_file, c->vault.certificates_key_file, &w->vault, why);
+	return err;
+}
+
+static void start_resolver(struct worker *w)
+{
+	const struct config_addresses *from = &w->config->resolver.servers;
+	_mem_free_ struct addr *servers = mem_array(from->n, sizeof *servers);
+	struct resolver_options options = { .servers = servers,
+					    .n_servers = from->n,
+					    .timeout_ms = w->config->resolver.timeout_ms };
+
+	for (size_t i = 0; i < from->n; i++)
+		servers[i] = from->items[i].addr;
+	w->resolver = resolver_new(&w->loop, w->exchanger, &options);
+}
+
+static int start_job_parts(struct worker *w, struct why *why)
+{
+	const struct http_options plain = { .allow_http = true, .max_requests = NODE_REQUESTS_MAX };
+
+	if (!(w->config->worker.roles & ROLE_JOBS))
+		return 0;
+	w->exchanger = dns_exchanger_new(&w->loop, 0);
+	start_resolver(w);
+	w->node_client = http_client_new(&w->loop, &plain);
+	if (w->config->redis.replicas)
+		w->barrier = barrier_new(&w->loop, &w->redis_options, w->config->redis.replicas,
+					 w->config->redis.barrier_timeout_ms);
+	return authorities_new(w, &w->authorities, why);
+}
+
+static void on_signal(uv_signal_t *s, int number)
+{
+	struct worker *w = s->data;
+
+	(void)number;
+	worker_drain(w);
+}
+
+static void catch_signal(struct worker *w, uv_signal_t *s, int number)
+{
+	uv_signal_init(&w->loop, s);
+	s->data = w;
+	uv_signal_start(s, on_signal, number);
+	uv_unref((uv_handle_t *)s);
+}
+
+int worker_start(struct worker *w, struct config *config, struct why *why)
+{
+	int err;
+
+	w->config = config;
+	w->started_ms = clock_wall_ms();
+	config_worker_name(config, w->name, sizeof w->name);
+	uv_loop_init(&w->loop);
+	err = open_secrets(w, why);
+	if (!err)
+		err = config_redis_options(config, w->name, &w->redis_options, why);
+	if (err)
+		return err;
+	fill_policies(w);
+	w->redis = redis_new(&w->loop, &w->redis_options, on_redis, w);
+	err = start_job_parts(w, why);
+	if (!err)
+		err = responders_start(w, why);
+	if (!err)
+		err = health_start(w, why);
+	if (!err)
+		err = stats_register(w, why);
+	if (err)
+		return err;
+	w->nodes = nodes_new(w);
+	catch_signal(w, &w->sigterm, SIGTERM);
+	catch_signal(w, &w->sigint, SIGINT);
+	LOG(INFO, "worker_started", LF("worker", w->name), LF("fleet", config->fleet),
+	    LF("version", CERTFLEET_VERSION));
+	return 0;
+}
+
+/* --- drain: jobs first, then /readyz has failed for a while, responders last */
+
+static void on_responders_drained(void *arg)
+{
+	struct worker *w = arg;
+
+	uv_stop(&w->loop);
+}
+
+static void on_pool_drained(void *arg)
+{
+	struct worker *w = arg;
+
+	if (--w->pools_left)
+		return;
+	LOG(INFO, "jobs_drained", LF("worker", w->name));
+	responders_drain(w, RESPONDER_GRACE_MS, on_responders_drained, w);
+}
+
+void worker_drain(struct worker *w)
+{
+	if (w->draining) { /* asked twice: at once */
+		w->exit_status = 1;
+		uv_stop(&w->loop);
+		return;
+	}
+	w->draining = true;
+	LOG(INFO, "draining", LF("worker", w->name), LF_INT("grace_ms", w->config->worker.drain_ms));
+	w->pools_left = 1;
+	for (int q = 0; q < 2; q++) {
+		if (!w->pools[q])
+			continue;
+		w->pools_left++;
+		pool_drain(w->pools[q], w->config->worker.drain_ms, on_pool_drained, w);
+	}
+	on_pool_drained(w);
+}
+
+int worker_run(struct worker *w)
+{
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	return w->exit_status;
+}
+
+/* Lets what was begun by closing end: callbacks of handles, sockets, pool threads. */
+static void turn_until_closed(struct worker *w)
+{
+	int64_t end = clock_mono_ms() + 2000;
+
+	while (uv_loop_close(&w->loop) == UV_EBUSY && clock_mono_ms() < end)
+		uv_run(&w->loop, UV_RUN_NOWAIT);
+}
+
+void worker_stop(struct worker *w)
+{
+	stats_unregister(w);
+	nodes_free(w->nodes);
+	health_stop(w);
+	responders_stop(w);
+	for (int q = 0; q < 2; q++)
+		pool_free(w->pools[q]);
+	authorities_free(w->authorities);
+	resolver_free(w->resolver);
+	dns_exchanger_free(w->exchanger);
+	http_client_free(w->node_client);
+	barrier_free(w->barrier);
+	redis_free(w->redis);
+	if (w->started_ms) {
+		uv_close((uv_handle_t *)&w->sigterm, NULL);
+		uv_close((uv_handle_t *)&w->sigint, NULL);
+	}
+	turn_until_closed(w);
+	vault_close(w->vault);
+	mem_wipe(w->label_key, sizeof w->label_key);
+}
