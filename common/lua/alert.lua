@@ -19,10 +19,7 @@ need_type('hash', 'trimmed')
 local list = {}
 if #ARGV > 1 then
 	list = items(2, function(i, m)
-		need(i, m, 'key', 'text')
-		need(i, m, 'open', 'boolean')
-		need(i, m, 'severity', 'int')
-		need(i, m, 'data', 'table')
+		need(i, m, {{'key', 'text'}, {'open', 'boolean'}, {'severity', 'int'}, {'data', 'table'}})
 		if not SEVERITY[m.severity] then
 			fail('EINVAL', 'item ' .. i .. ': "severity" must be 0, 1 or 2')
 		end
