@@ -424,6 +424,37 @@ static void test_tls(void **state)
 	redis_server_stop(server);
 }
 
+static void test_tls_client_certificate(void **state)
+{
+	struct redis_server *server = redis_server_start_tls();
+	struct seen s = {0};
+	_mem_free_ char *cert = mem_printf("%s/server.pem", redis_server_folder(server));
+	_mem_free_ char *key = mem_printf("%s/server.key", redis_server_folder(server));
+
+	(void)state;
+	free(redis_server_cli(server, "CONFIG SET tls-auth-clients yes"));
+	redis_server_tls_options(server, &s.options);
+	open_seen(&s);
+	await_down(&s, "localhost");
+	close_seen(&s);
+
+	s = (struct seen){.options = s.options};
+	s.options.tls_cert_file = cert;
+	s.options.tls_key_file = key;
+	open_seen(&s);
+	await_up(&s);
+	ask(&s, "PING", NULL, NULL);
+	assert_string_equal(s.last, "PONG");
+	close_seen(&s);
+
+	s = (struct seen){.options = s.options};
+	s.options.tls_key_file = "/nonexistent.key";
+	open_seen(&s);
+	await_down(&s, "redis.tls.key_file /nonexistent.key");
+	close_seen(&s);
+	redis_server_stop(server);
+}
+
 /* TLS with much data in both directions: records, partial writes. */
 static void test_tls_large(void **state)
 {
@@ -541,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_unix_socket_and_database),
 		cmocka_unit_test(test_passwords),
 		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_tls_client_certificate),
 		cmocka_unit_test(test_tls_large),
 		cmocka_unit_test(test_names_resolve),
 		cmocka_unit_test(test_readonly_reconnects),
