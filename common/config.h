@@ -79,7 +79,8 @@ struct config_authority {
 		char *hmac_key_file;
 	} eab; /* both NULL: none */
 	struct config_limits limits;
-	uint32_t max_requests; /* live at once; 128 */
+	int64_t renewal_info_every_ms; /* 6 h; asked earlier when the CA says so */
+	uint32_t max_requests;         /* live at once; 128 */
 };
 
 struct config_authorities {

@@ -79,6 +79,8 @@ static const struct config_row authority[] = {
 	{"caa_identities", TYPE_HOST, IN(authority, caa_identities), .list = 16},
 	{"eab", TYPE_SECTION, .rows = eab},
 	{"limits", TYPE_SECTION, .rows = limits},
+	{"renewal_info_every", TYPE_DURATION, IN(authority, renewal_info_every_ms), .fallback = "6h",
+		.least = 100, .most = DAYS(1)},
 	{"max_requests", TYPE_COUNT, IN(authority, max_requests), .fallback = "128", .least = 1,
 	 .most = 10000},
 	END,

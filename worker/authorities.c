@@ -1,6 +1,6 @@
 #include "worker/authorities.h"
 
-#include "common/log.h"
+#include "common/clock.h"
 #include "common/mem.h"
 #include "common/secret.h"
 #include "common/str.h"
@@ -260,6 +260,13 @@ const char *authorities_name(struct authorities *all, const char *name)
 	struct authority *a = find(all, name);
 
 	return a ? a->config->name : NULL;
+}
+
+int64_t authorities_ari_every(struct authorities *all, const char *name)
+{
+	struct authority *a = find(all, name);
+
+	return a ? a->config->renewal_info_every_ms : CLOCK_DAY_MS;
 }
 
 const char *authorities_after(struct authorities *all, const char *name)

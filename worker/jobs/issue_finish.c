@@ -17,6 +17,8 @@
 #include <string.h>
 
 #define KEY_BYTES_MAX 8192
+/* The CA's rhythm is not known before the first answer. */
+#define FIRST_ARI_POLL_MS (5 * CLOCK_MINUTE_MS)
 
 static double roll(void)
 {
@@ -138,12 +140,14 @@ void issue_fail(struct issue *s, const struct acme_failure *f)
 static int64_t first_ari_poll(const struct issue *s, int64_t now)
 {
 	struct acme_authority_info info;
+	int64_t every = authorities_ari_every(s->w->authorities, s->authority);
 
 	acme_authority_info(authorities_get(s->w->authorities, s->authority), &info);
 	if (!info.renewal_info)
 		return 0;
-	return now + (int64_t)((double)authorities_ari_every(s->w->authorities, s->authority) *
-			       (0.5 + 0.5 * roll()));
+	if (every > FIRST_ARI_POLL_MS)
+		every = FIRST_ARI_POLL_MS;
+	return now + (int64_t)((double)every * (0.5 + 0.5 * roll()));
 }
 
 static int read_leaf(struct issue *s, const struct chain *chain, struct endpoint_cert *x,
