@@ -16,10 +16,10 @@
 #define HEARTBEAT_EVERY_MS 60000
 #define ALIVE_TEXT "60000"
 #define FACTS_N 12
-/* of `trim`: hard cap, age that is kept, entries at a time */
-#define STREAM_CAP "1000000"
-#define STREAM_KEEP_MS "86400000"
-#define STREAM_STEP "10000"
+/* Hard cap, age that is kept, entries at a time. */
+#define STREAM_CAP 1000000
+#define STREAM_KEEP_MS CLOCK_DAY_MS
+#define STREAM_STEP 10000
 
 static const char *const streams[] = { "results", "alerts", "edges", "changes" };
 
@@ -81,25 +81,24 @@ static void heartbeat(struct fleet *f, int64_t now)
 
 /* --- the streams */
 
-static void trimmed(void *arg, int err, const struct reply *reply)
+static void trimmed(void *arg, int err, const struct queue_trimmed *n)
 {
 	struct trimming *t = arg;
-	int64_t taken = err ? 0 : reply_int(reply_at(reply, 1)), lost = err ? 0 : reply_int(reply_at(reply, 2));
 
-	metric_add(&stat_trimmed, (double)(taken + lost), LABELS(t->stream));
-	metric_add(&stat_lost, (double)lost, LABELS(t->stream));
-	t->fleet->lost += lost;
-	if (lost)
-		LOG(WARN, "stream_entries_lost", LF("stream", t->stream), LF_INT("n", lost));
+	if (err)
+		return;
+	metric_add(&stat_trimmed, (double)(n->taken + n->lost), LABELS(t->stream));
+	metric_add(&stat_lost, (double)n->lost, LABELS(t->stream));
+	t->fleet->lost += (int64_t)n->lost;
+	if (n->lost)
+		LOG(WARN, "stream_entries_lost", LF("stream", t->stream), LF_INT("n", n->lost));
 }
 
 static void trim(struct fleet *f)
 {
 	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
-		const char *argv[] = { streams[i], STREAM_CAP, STREAM_KEEP_MS, STREAM_STEP };
-
 		f->trimmings[i] = (struct trimming){ .fleet = f, .stream = streams[i] };
-		redis_script(f->redis, "trim", ARRAY_LEN(argv), argv, NULL, trimmed, &f->trimmings[i]);
+		queue_trim(f->redis, streams[i], STREAM_CAP, STREAM_KEEP_MS, STREAM_STEP, trimmed, &f->trimmings[i]);
 	}
 }
 
