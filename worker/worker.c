@@ -137,6 +137,34 @@ static void fill_policies(struct worker *w)
 						 .verify_fast_ms = c->scheduler.verify_fast_ms };
 }
 
+/* What the roles need beyond what every config has. */
+static int check_roles(const struct config *c, struct why *why)
+{
+	bool jobs = c->worker.roles & ROLE_JOBS, dns = c->worker.roles & ROLE_DNS_01;
+	const struct {
+		bool needed, there;
+		const char *role, *key, *what;
+	} rows[] = {
+		{ jobs, c->authorities.n > 0, "jobs", "authorities", "at least one certificate authority" },
+		{ jobs || dns, c->challenges.zones.n > 0, "jobs and dns-01", "challenges.zones",
+		  "the zone in which challenges are answered" },
+		{ jobs, c->challenges.label_key_file, "jobs", "challenges.label_key_file",
+		  "the file with the key of the labels" },
+		{ jobs, c->vault.accounts_key_file, "jobs", "vault.accounts_key_file",
+		  "the file with the key that seals account keys" },
+		{ jobs, c->vault.certificates_key_file, "jobs", "vault.certificates_key_file",
+		  "the file with the key that seals certificate keys" },
+		{ dns, c->challenges.nameservers.n > 0, "dns-01", "challenges.nameservers",
+		  "the name servers of the challenge zones" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (rows[i].needed && !rows[i].there)
+			return why_set(why, CF_EINVAL, "worker.roles has %s: expected %s: %s", rows[i].role,
+				       rows[i].key, rows[i].what);
+	return 0;
+}
+
 static int open_secrets(struct worker *w, struct why *why)
 {
 	const struct config *c = w->config;
@@ -202,7 +230,9 @@ int worker_start(struct worker *w, struct config *config, struct why *why)
 	w->started_ms = clock_wall_ms();
 	config_worker_name(config, w->name, sizeof w->name);
 	uv_loop_init(&w->loop);
-	err = open_secrets(w, why);
+	err = check_roles(config, why);
+	if (!err)
+		err = open_secrets(w, why);
 	if (!err)
 		err = config_redis_options(config, w->name, &w->redis_options, why);
 	if (err)
