@@ -119,7 +119,7 @@ def renew(stack):
     name = FETCH["shop"][0]
     before = stack.serial_served(name)
     show(f"served now: serial {before}")
-    run(stack, "endpoint", "renew", "shop")
+    run(stack, "endpoint", "renew", "shop", "--wait")
     wait_until("the edge to serve the new certificate", lambda: stack.serial_served(name) != before, 60, 0.2)
     stack.curl(name)
     show(f"served now: serial {stack.serial_served(name)}  {paint('32', 'new, and verified')}")

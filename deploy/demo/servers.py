@@ -237,7 +237,7 @@ class Redis(Server):
         """One command's reply as redis-cli prints it."""
         auth = ["-a", self.password, "--no-auth-warning"] if self.password else []
         return subprocess.run(["redis-cli", "-p", str(self.port), *auth, *map(str, args)], check=True,
-                              capture_output=True, text=True, timeout=30).stdout.rstrip("\n")
+                              capture_output=True, timeout=30).stdout.decode(errors="replace").rstrip("\n")
 
     def ready(self):
         return accepts(self.port) and self.command("ping") == "PONG"
@@ -521,34 +521,3 @@ backend certfleet
 
     def ready(self):
         return accepts(self.http_port) and accepts(self.https_port)
-
-
-class AuthorityFront(Server):
-    """HAProxy before Pebble, so that it says how soon to ask again for renewal information (Pebble: in 6 h, always)."""
-    name = "authority-front"
-
-    def __init__(self, folder, pebble, retry_after=1):
-        super().__init__(folder)
-        self.port = free_port()
-        with open(pebble.ca_file) as crt, open(pebble.path("pebble-https.key")) as key:
-            pem = self.write("front.pem", crt.read() + key.read(), 0o600)
-        self.argv = ["haproxy", "-W", "-f", self.write("haproxy.cfg", f"""defaults
-  mode http
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-frontend acme
-  bind {LOOPBACK}:{self.port} ssl crt {pem} alpn h2,http/1.1
-  http-request set-var(txn.path) path
-  http-response set-header Retry-After {retry_after} if {{ var(txn.path) -m sub /renewalInfo/ }}
-  default_backend pebble
-backend pebble
-  server pebble {LOOPBACK}:{pebble.port} ssl verify none
-""")]
-
-    @property
-    def directory(self):
-        return f"https://{LOOPBACK}:{self.port}/dir"
-
-    def ready(self):
-        return accepts(self.port)
