@@ -59,6 +59,9 @@ int64_t cli_now(struct cli *cli)
 /* Speaking */
 
 static void say(struct cli *cli, enum tint tint, const char *head, const char *indent,
+	const char *format, va_list ap) __attribute__((format(printf, 5, 0)));
+
+static void say(struct cli *cli, enum tint tint, const char *head, const char *indent,
 	const char *format, va_list ap)
 {
 	_buf_release_ struct buf text = BUF_INIT(8192);
