@@ -139,10 +139,15 @@ static void break_off(struct patrol *p)
 void patrol_lead(struct patrol *p, bool leading)
 {
 	p->leading = leading;
-	if (leading)
+	if (leading) {
 		patrol_hurry(p);
-	else
-		break_off(p);
+		return;
+	}
+	break_off(p);
+	/* What was counted goes stale from now on, and the next leader shows its own. */
+	metric_reset(&stat_endpoints);
+	metric_reset(&stat_jobs);
+	metric_reset(&stat_days_left);
 }
 
 void patrol_hurry(struct patrol *p)

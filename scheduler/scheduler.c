@@ -64,7 +64,7 @@ static void leader_changed(void *arg, bool leading, uint64_t term)
 	if (leading)
 		LOG(INFO, "leading", LF_INT("term", term));
 	else
-		LOG(INFO, "following", LF("holder", leader_holder(s->leader)));
+		LOG(INFO, "leads_no_more");
 	metric_set(&stat_leader, leading, NO_LABELS);
 	metric_set(&stat_term, (double)term, NO_LABELS);
 	metric_add(&stat_takeovers, leading, NO_LABELS);
