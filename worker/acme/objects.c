@@ -242,6 +242,7 @@ int ca_order_parse(const char *text, size_t n, struct ca_order *out, struct why 
 	o.expires_wall_ms = get_time(json, "expires");
 	o.finalize = mem_strdup(finalize);
 	o.certificate = mem_strdup_opt(get_url(json, "certificate"));
+	o.replaces = json_is_string(json_object_get(json, "replaces"));
 	o.error = get_problem(json, "error");
 	*out = o;
 	return 0;

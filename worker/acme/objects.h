@@ -51,6 +51,7 @@ struct ca_order {
 	size_t n_authorizations;
 	char *finalize;        /* never NULL */
 	char *certificate;     /* NULL: not yet */
+	bool replaces;         /* RFC 9773 section 5 */
 	struct problem *error; /* NULL: none */
 };
 

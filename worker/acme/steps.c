@@ -194,6 +194,7 @@ int order_take(struct order *o, const struct outcome *outcome)
 	if (err < 0)
 		return err;
 	o->status = c.status;
+	o->replaced |= c.replaces;
 	set_text(&o->finalize_url, c.finalize);
 	if (c.certificate)
 		set_text(&o->certificate_url, c.certificate);
