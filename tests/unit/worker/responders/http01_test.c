@@ -1,157 +1,212 @@
-/* http-01 answers from a real Redis, asked by curl. */
 #include "worker/responders/http01.h"
 
-#include "common/clock.h"
 #include "common/mem.h"
+#include "tests/unit/net_aid.h"
 #include "tests/unit/support/redis_server.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-struct fixture {
+#define TOKEN "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
+
+struct world {
 	uv_loop_t loop;
 	struct redis_server *server;
-	struct redis_options options;
+	struct redis_options redis_options;
 	struct redis *redis;
-	struct http01 *http01;
-	bool exited;
+	struct http01 *h;
+	bool drained;
 };
 
-static void on_exit_(uv_process_t *p, int64_t status, int signal_number)
+static bool redis_up(void *arg)
 {
-	struct fixture *f = p->data;
-
-	(void)status;
-	(void)signal_number;
-	f->exited = true;
-	uv_close((uv_handle_t *)p, NULL);
+	return redis_is_up(((struct world *)arg)->redis);
 }
 
-/* Runs curl on the path while the loop serves; headers and body come back as one text. */
-static char *fetch(struct fixture *f, const char *method, const char *path)
+static bool redis_down(void *arg)
 {
-	char address[ADDR_TEXT_SIZE], out[8192];
-	_mem_free_ char *file = mem_printf("%s/answer", redis_server_folder(f->server));
-	_mem_free_ char *command = mem_printf("curl -s -i -m 5 -X %s --path-as-is 'http://%s%s' >%s", method,
-					      addr_format(http01_address(f->http01, 0), address), path, file);
-	char shell[] = "/bin/sh", flag[] = "-c";
-	char *args[] = { shell, flag, command, NULL };
-	uv_process_options_t options = { .exit_cb = on_exit_, .file = args[0], .args = args };
-	uv_process_t process = { .data = f };
-	FILE *in;
-	size_t n;
-
-	f->exited = false;
-	assert_int_equal(uv_spawn(&f->loop, &process, &options), 0);
-	while (!f->exited)
-		uv_run(&f->loop, UV_RUN_ONCE);
-	uv_run(&f->loop, UV_RUN_NOWAIT);
-	in = fopen(file, "r");
-	assert_non_null(in);
-	n = fread(out, 1, sizeof out - 1, in);
-	fclose(in);
-	out[n] = '\0';
-	return mem_strdup(out);
-}
-
-static void expect(struct fixture *f, const char *method, const char *path, const char *status, const char *body)
-{
-	_mem_free_ char *answer = fetch(f, method, path);
-
-	if (!strstr(answer, status))
-		fail_msg("%s %s: expected %s, got:\n%s", method, path, status, answer);
-	if (body && !strstr(answer, body))
-		fail_msg("%s %s: expected \"%s\" in:\n%s", method, path, body, answer);
+	return !redis_is_up(((struct world *)arg)->redis);
 }
 
 static int setup(void **state)
 {
-	struct fixture *f = mem_zalloc(sizeof *f);
-	struct http01_options options = { .n_listen = 1, .reuseport = true };
+	struct world *w = mem_zalloc(sizeof(*w));
 	struct addr listen;
-	int64_t deadline = clock_mono_ms() + 10000;
+	struct why why = {""};
 
-	uv_loop_init(&f->loop);
-	f->server = redis_server_start(NULL);
-	redis_server_options(f->server, &f->options);
-	f->redis = redis_new(&f->loop, &f->options, NULL, NULL);
-	while (!redis_is_up(f->redis) && clock_mono_ms() < deadline)
-		uv_run(&f->loop, UV_RUN_ONCE);
-	assert_true(redis_is_up(f->redis));
-	assert_int_equal(addr_parse("127.0.0.1:0", 0, &listen, NULL), 0);
-	options.listen = &listen;
-	assert_int_equal(http01_new(&f->loop, f->redis, &options, &f->http01, NULL), 0);
-	*state = f;
+	uv_loop_init(&w->loop);
+	w->server = redis_server_start(NULL);
+	redis_server_options(w->server, &w->redis_options);
+	w->redis = redis_new(&w->loop, &w->redis_options, NULL, NULL);
+	aid_until(&w->loop, redis_up, w);
+	assert_int_equal(addr_parse("127.0.0.1:0", 0, &listen, &why), 0);
+	struct http01_options o = {.listen = &listen, .n_listen = 1, .max_reads = 2};
+	assert_int_equal(http01_new(&w->loop, w->redis, &o, &w->h, &why), 0);
+	*state = w;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct fixture *f = *state;
+	struct world *w = *state;
 
-	http01_free(f->http01);
-	redis_free(f->redis);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
-	redis_server_stop(f->server);
-	free(f);
+	http01_free(w->h);
+	redis_free(w->redis);
+	aid_loop_end(&w->loop);
+	redis_server_stop(w->server);
+	free(w);
 	return 0;
 }
 
+static void cli(struct world *w, const char *args)
+{
+	free(redis_server_cli(w->server, args));
+}
+
+static int begin(struct world *w, const char *method, const char *path)
+{
+	char text[1024];
+	int fd = aid_connect(http01_address(w->h, 0));
+
+	snprintf(text, sizeof(text),
+		"%s %s HTTP/1.1\r\nHost: www.any.example\r\nConnection: close\r\n\r\n", method,
+		path);
+	aid_sends(fd, text);
+	return fd;
+}
+
+/* The whole answer holds each of the texts. */
+static void finish(struct world *w, int fd, const char *const *parts)
+{
+	struct buf b = BUF_INIT(65536);
+
+	aid_read(&w->loop, fd, &b, 0, NULL);
+	close(fd);
+	for (; *parts; parts++)
+		if (!strstr(buf_cstr(&b), *parts))
+			fail_msg("no \"%s\" in:\n%s", *parts, buf_cstr(&b));
+	buf_release(&b);
+}
+
+#define EXPECT(w, method, path, ...) \
+	finish(w, begin(w, method, path), (const char *const[]){__VA_ARGS__, NULL})
 #define PATH "/.well-known/acme-challenge/"
 
-static void what_is_published_is_answered(void **state)
+static void test_found(void **state)
 {
-	struct fixture *f = *state;
-	_mem_free_ char *set = redis_server_cli(f->server, "SET 'cf:{test}:http:tok_EN-1' tok_EN-1.thumbprint");
+	struct world *w = *state;
+	struct buf b = BUF_INIT(65536);
 
-	assert_string_equal(set, "OK");
-	expect(f, "GET", PATH "tok_EN-1", "200 OK", "\r\n\r\ntok_EN-1.thumbprint");
-	expect(f, "GET", PATH "tok_EN-1", "200 OK", "no-store");
+	cli(w, "SET cf:{test}:http:" TOKEN " " TOKEN ".thumbprint EX 60");
+	EXPECT(w, "GET", PATH TOKEN, "HTTP/1.1 200 OK\r\n", "Cache-Control: no-store\r\n",
+		"application/octet-stream", "\r\n\r\n" TOKEN ".thumbprint");
+	int fd = begin(w, "HEAD", PATH TOKEN);
+	aid_read(&w->loop, fd, &b, 0, NULL);
+	assert_non_null(strstr(buf_cstr(&b), "Content-Length: 54\r\n"));
+	assert_null(strstr(buf_cstr(&b), "thumbprint"));
+	close(fd);
+	buf_release(&b);
+	cli(w, "DEL cf:{test}:http:" TOKEN); /* nothing is kept */
+	EXPECT(w, "GET", PATH TOKEN, "404 ");
 }
 
-static void anything_else_is_not_found(void **state)
+static void test_not_found(void **state)
 {
-	struct fixture *f = *state;
+	static const char *const paths[] = {PATH TOKEN, PATH, PATH "a.b", PATH "a%2Fb", PATH "a/b",
+		PATH "x%00", PATH "%C3%BC", PATH "sp%20ace"};
+	char path[512];
 
-	expect(f, "GET", PATH "unknown", "404", "no-store");
-	expect(f, "GET", PATH, "404", NULL);
-	expect(f, "GET", PATH "a.b", "404", NULL);
-	expect(f, "GET", PATH "a/../tok", "404", NULL);
-	expect(f, "GET", PATH "%00", "40", NULL); /* refused by the server shell or unknown here */
-	expect(f, "GET", "/", "404", NULL);
-	expect(f, "POST", PATH "unknown", "405", NULL);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		EXPECT(*state, "GET", paths[i], "HTTP/1.1 404 ", "Cache-Control: no-store\r\n");
+	snprintf(path, sizeof(path), PATH "%0129d", 0);
+	EXPECT(*state, "GET", path, "HTTP/1.1 404 ", "Cache-Control: no-store\r\n");
+	EXPECT(*state, "GET", "/", "HTTP/1.1 404 ");
+	EXPECT(*state, "POST", PATH TOKEN, "HTTP/1.1 405 ", "Allow: GET, HEAD");
 }
 
-static void a_store_that_is_away_is_no_no(void **state)
+static void test_redis_away(void **state)
 {
-	struct fixture *f = *state;
+	struct world *w = *state;
 
-	redis_server_kill(f->server);
-	expect(f, "GET", PATH "tok_EN-1", "503", "Retry-After");
+	redis_server_kill(w->server);
+	aid_until(&w->loop, redis_down, w);
+	EXPECT(w, "GET", PATH TOKEN, "HTTP/1.1 503 ", "Cache-Control: no-store\r\n",
+		"Retry-After: 1\r\n");
+	redis_server_restart(w->server);
+	aid_until(&w->loop, redis_up, w);
+	EXPECT(w, "GET", PATH TOKEN, "HTTP/1.1 404 ");
 }
 
-static void a_wrong_type_under_the_key_is_no_no(void **state)
+static void test_wrong_type_is_not_404(void **state)
 {
-	struct fixture *f = *state;
-	_mem_free_ char *set = redis_server_cli(f->server, "SADD 'cf:{test}:http:odd' x");
+	struct world *w = *state;
 
-	assert_string_equal(set, "1");
-	expect(f, "GET", PATH "odd", "503", NULL);
+	cli(w, "HSET cf:{test}:http:" TOKEN " a b");
+	EXPECT(w, "GET", PATH TOKEN, "HTTP/1.1 503 ");
+}
+
+/* A hanging Redis: two keys are read at once, equal ones share, the rest is shed. */
+static void test_cap_and_sharing(void **state)
+{
+	struct world *w = *state;
+	static const char *const paths[] = {PATH "a", PATH "a", PATH "b", PATH "c", PATH "a"};
+	int fds[ARRAY_LEN(paths)];
+
+	cli(w, "SET cf:{test}:http:a key-of-a");
+	redis_server_pause(w->server);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		fds[i] = begin(w, "GET", paths[i]);
+		for (int turn = 0; turn < 5; turn++)
+			aid_turn(&w->loop);
+	}
+	finish(w, fds[3], (const char *const[]){"HTTP/1.1 503 ", NULL});
+	redis_server_resume(w->server);
+	finish(w, fds[0], (const char *const[]){"200 OK", "key-of-a", NULL});
+	finish(w, fds[1], (const char *const[]){"200 OK", "key-of-a", NULL});
+	finish(w, fds[4], (const char *const[]){"200 OK", "key-of-a", NULL});
+	finish(w, fds[2], (const char *const[]){"404 ", NULL});
+	char *reads = redis_server_cli(
+		w->server, "INFO commandstats | grep -o 'cmdstat_get:calls=[0-9]*'");
+	assert_string_equal(reads,
+		"cmdstat_get:calls=3"); /* a, b, and a again for who came after it was sent */
+	free(reads);
+}
+
+static void on_drained(void *arg)
+{
+	((struct world *)arg)->drained = true;
+}
+
+static void test_drain_and_free_while_reading(void **state)
+{
+	struct world *w = *state;
+
+	redis_server_pause(w->server);
+	int fd = begin(w, "GET", PATH "a");
+	for (int i = 0; i < 5; i++)
+		aid_turn(&w->loop);
+	http01_drain(w->h, 30, on_drained, w);
+	aid_until_flag(&w->loop, &w->drained);
+	http01_free(mem_steal(w->h));
+	redis_server_resume(w->server);
+	assert_true(aid_read_end(&w->loop, fd));
+	close(fd);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(what_is_published_is_answered, setup, teardown),
-		cmocka_unit_test_setup_teardown(anything_else_is_not_found, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_wrong_type_under_the_key_is_no_no, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_store_that_is_away_is_no_no, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_redis_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_type_is_not_404, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cap_and_sharing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_drain_and_free_while_reading, setup, teardown),
 	};
-
-	return cmocka_run_group_tests_name("http01", tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

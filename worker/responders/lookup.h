@@ -1,0 +1,39 @@
+/* lookup.h - reads of challenges from Redis, shared and capped.
+ *
+ * A question is never answered by a read that was sent before the question came: what a writer was
+ * told is stored must be seen by whoever asks after that. So a question that finds a read of its
+ * key under way waits for the next one, and all that came meanwhile share that: per key there is at
+ * most one read under way, however many ask.
+ */
+#pragma once
+
+#include "common/redis.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define LOOKUP_KEY_MAX 128
+
+struct lookup;
+struct lookup_waiter;
+
+/** Called once, never before lookup_start() returned. err as redis_reply_fn's; reply is borrowed.
+ */
+typedef void lookup_done_fn(struct lookup_waiter *w, int err, const struct reply *reply);
+
+/** Embedded in what the caller keeps until it is called. */
+struct lookup_waiter {
+	lookup_done_fn *done;
+	struct lookup_waiter *next; /* private */
+};
+
+/** `command` (GET, HKEYS; borrowed) on `PREFIXkind` + key. At most max_reads at Redis, and four
+ * times as many waiters. */
+struct lookup *lookup_new(
+	struct redis *redis, const char *command, const char *kind, size_t max_reads);
+/** Calls every waiter with CF_ECANCELED; memory is freed when Redis has answered. NULL is a no-op.
+ */
+void lookup_free(struct lookup *l);
+/** False, with w not kept: Redis is away, or the limits are reached. key has at most LOOKUP_KEY_MAX
+ * bytes. */
+bool lookup_start(struct lookup *l, const char *key, struct lookup_waiter *w);
