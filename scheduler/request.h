@@ -119,5 +119,5 @@ enum request_verdict request_decide(const struct request *r, const char *id,
 int request_answer(const struct request *r, const char *endpoint, uint64_t generation,
 	const struct request_refusal *no, struct buf *out);
 /** The data of endpoint.added and endpoint.updated:
- * { V: 1, endpoint, tenant, generation, names, type, target, removing? }. */
+ * { V: 1, endpoint, tenant, generation, names, type, target, authority, profile, key_type }. */
 int request_event_data(const struct request_effect *f, struct buf *out);

@@ -307,6 +307,9 @@ int request_event_data(const struct request_effect *f, struct buf *out)
 	mp_key_int(out, "generation", (int64_t)f->generation);
 	mp_key_str(out, "type", c->type == ENDPOINT_EXTERNAL ? "external" : "internal");
 	mp_key_str(out, "target", c->target);
+	mp_key_str(out, "authority", c->authority);
+	mp_key_str(out, "profile", c->profile);
+	mp_key_str(out, "key_type", key_type_name(c->key_type));
 	mp_key(out, "names");
 	names = mp_array_open(out);
 	for (size_t i = 0; i < c->names_n; i++)

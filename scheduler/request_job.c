@@ -138,7 +138,7 @@ static void applied(void *arg, int err, bool dup, const char *conflict)
 /* Deterministic: a request that is applied again says the same. */
 static void event_id(const struct request_job *job, const char *what, char *out, size_t size)
 {
-	snprintf(out, size, "%s:%s:%s", what, job->request.source, job->request.id);
+	snprintf(out, size, "%s/%s/%s", what, job->request.source, job->request.id);
 }
 
 static void refuse(struct request_job *job)
@@ -157,7 +157,7 @@ static void refuse(struct request_job *job)
 
 	job->refused = true;
 	request_answer(r, job->id, 0, &job->refusal, &answer);
-	event_id(job, "request", id, sizeof id);
+	event_id(job, "req", id, sizeof id);
 	a.answer = answer.data;
 	a.answer_len = answer.len;
 	a.events[a.events_n++] = (struct queue_event){
@@ -223,7 +223,7 @@ static int pack(const struct request_job *job, const struct request_effect *f, i
 	p->answer = BUF_INIT(ANSWER_BYTES_MAX);
 	p->event = BUF_INIT(CONFIG_BYTES_MAX);
 	p->timeline = BUF_INIT(1024);
-	event_id(job, "request", p->done_id, sizeof p->done_id);
+	event_id(job, "req", p->done_id, sizeof p->done_id);
 	event_id(job, "endpoint", p->event_id, sizeof p->event_id);
 	snprintf(p->source, sizeof p->source, "%s%s", hidden(job) ? HIDDEN : "", job->request.source);
 	if (f->timeline)

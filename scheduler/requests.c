@@ -13,7 +13,7 @@
 #define FIELDS_MAX 32
 #define BLOCK_MS "1500" /* below the deadline of a command */
 #define TICK_MS 100
-#define WALK_EVERY_MS 5000 /* over what stayed pending */
+#define WALK_EVERY_MS 2000 /* over what stayed pending */
 #define PAUSE_MS 1000      /* after a failure */
 
 enum slot_state { SLOT_WAITING, SLOT_RUNNING, SLOT_DONE };

@@ -2,7 +2,7 @@
  *
  * Entries are read as consumer "leader" of the group "scheduler": first what an earlier leader (or we)
  * left pending, then what is new, up to 64 side by side; those for one endpoint keep their order.
- * What cannot be done now stays pending and is walked over again each few seconds, past those that
+ * What cannot be done now stays pending and is walked over again each two seconds, past those that
  * could be, so that one entry never blocks the others. Waiting for new entries (BLOCK) has a
  * connection of its own.
  */

@@ -43,6 +43,9 @@ local counts = {0, 0, 0}
 local function open(m, key, was)
 	local ordinal = (tonumber(was[1]) or 0) + 1
 	m.data.opened = NOW
+	if (m.data.since or 0) == 0 then
+		m.data.since = NOW
+	end
 	local packed = say('opened', m, ordinal)
 	redis.call('PERSIST', key)
 	redis.call('HDEL', key, 'r')
@@ -53,6 +56,9 @@ end
 
 local function escalate(m, key, was)
 	m.data.opened = tonumber(was[4])
+	if (m.data.since or 0) == 0 then
+		m.data.since = (unpacked(was[5]) or {}).since or NOW
+	end
 	local packed = say('escalated', m, was[1], ':' .. SEVERITY[m.severity])
 	redis.call('HSET', key, 'v', m.severity, 'd', packed)
 	counts[2] = counts[2] + 1
@@ -61,7 +67,7 @@ end
 local function resolve(m, key, was)
 	local last = unpacked(was[5]) or {}
 	for k, v in pairs(last) do
-		if m.data[k] == nil or m.data[k] == '' then
+		if m.data[k] == nil or m.data[k] == '' or m.data[k] == 0 then
 			m.data[k] = v
 		end
 	end

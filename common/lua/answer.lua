@@ -19,7 +19,7 @@ if answer then
 	local m = unpacked(answer) or {}
 	local kind = m.status == 'refused' and 'refused' or 'done'
 	redis.call('SET', seen, answer, 'EX', 86400)
-	emit('results', 'request:' .. SOURCE .. ':' .. ID, 'certfleet.request.' .. kind, m.endpoint or '', answer)
+	emit('results', 'req/' .. SOURCE .. '/' .. ID, 'certfleet.request.' .. kind, m.endpoint or '', answer)
 end
 redis.call('XACK', P .. 'requests', 'scheduler', ENTRY)
 redis.call('XDEL', P .. 'requests', ENTRY)

@@ -206,8 +206,7 @@ static bool hidden_answer(void *arg)
 	return world_ask_int(&s->w, "EXISTS", "@req:~/test%3A1:1") == 1;
 }
 
-/* One replica is asked for and there is none: applied, but nobody may be told. Once it is answered for (here by
- * the script itself, as after the barrier), the entry goes, and its repetition is not applied again. */
+/* One replica is asked for and there is none: applied, but nobody may be told. */
 static void tells_nobody_before_the_barrier(void **state)
 {
 	struct scene s;
@@ -226,6 +225,43 @@ static void tells_nobody_before_the_barrier(void **state)
 	finish(&s);
 }
 
+static bool replica_online(void *arg)
+{
+	struct scene *s = arg;
+
+	return strstr(reply_str(world_ask(&s->w, "INFO", "replication", NULL), NULL), "state=online") != NULL;
+}
+
+/* With the replica there, the same is told once WAIT has heard from it; and what is asked for twice is done once. */
+static void tells_after_the_barrier(void **state)
+{
+	struct redis_server *replica;
+	struct scene s;
+	char port[8];
+
+	(void)state;
+	start(&s, true);
+	snprintf(port, sizeof port, "%u", (unsigned)redis_server_port(s.w.server));
+	const char *args[] = { "--replicaof", "127.0.0.1", port, NULL };
+	replica = redis_server_start(args);
+	assert_true(loop_until(&s.w.loop, replica_online, &s, 3 * SOON_MS));
+	world_request(&s.w, "1", REQUEST_ADD, "id=shop names=shop.example.com type=internal");
+	requests_lead(s.requests, true);
+	expect_answer(&s, "1", "done");
+	assert_int_equal(world_count_events(&s.w, "results", EVENT_REQUEST_DONE), 1);
+	assert_int_equal(world_count_events(&s.w, "results", EVENT_ADDED), 1);
+	assert_true(loop_until(&s.w.loop, stream_empty, &s, SOON_MS));
+	world_request(&s.w, "1", REQUEST_ADD, "id=shop names=shop.example.com type=internal");
+	world_request(&s.w, "2", REQUEST_RENEW, "id=nobody");
+	expect_answer(&s, "2", "refused/not_found");
+	assert_true(loop_until(&s.w.loop, stream_empty, &s, SOON_MS));
+	assert_int_equal(world_count_events(&s.w, "results", EVENT_REQUEST_DONE), 1);
+	barrier_free(s.context.barrier);
+	s.context.barrier = NULL;
+	finish(&s);
+	redis_server_stop(replica);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +272,7 @@ int main(void)
 		cmocka_unit_test(the_same_request_twice_is_one),
 		cmocka_unit_test(an_id_of_another_tenant_gets_a_number),
 		cmocka_unit_test(tells_nobody_before_the_barrier),
+		cmocka_unit_test(tells_after_the_barrier),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
