@@ -64,7 +64,7 @@ static void say(struct cli *cli, enum tint tint, const char *head, const char *i
 static void say(struct cli *cli, enum tint tint, const char *head, const char *indent,
 	const char *format, va_list ap)
 {
-	_buf_release_ struct buf text = BUF_INIT(8192);
+	_buf_release_ struct buf text = BUF_INIT(1u << 17);
 	_mem_free_ char *raw = mem_vprintf(format, ap);
 
 	cli_progress_end(cli);

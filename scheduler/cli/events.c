@@ -24,8 +24,10 @@ struct feed {
 	size_t shown;
 };
 
-static bool feed_wants(const struct feed *f, const struct stream_entry *e)
+static bool feed_wants(void *arg, const struct stream_entry *e)
 {
+	const struct feed *f = arg;
+
 	if (f->endpoint != NULL && strcmp(f->endpoint, e->subject) != 0)
 		return false;
 	if (f->type != NULL && strstr(e->type, f->type) == NULL)
@@ -85,7 +87,7 @@ static int feed_run(struct feed *f, size_t last)
 	if (f->cli->json && !f->follow)
 		cli_list_open(f->cli, f->stream);
 	if (err == 0 && last > 0)
-		err = stream_last(f->cli, f->stream, last, feed_show, f, &why);
+		err = stream_last(f->cli, f->stream, last, feed_wants, feed_show, f, &why);
 	if (f->cli->json && !f->follow)
 		cli_list_close(f->cli);
 	if (err != 0)
@@ -142,6 +144,8 @@ static void alert_read(const void *data, size_t n, struct alert *a)
 	mp_opt_int(&root, "deadline", &a->deadline_ms);
 	if (mp_get(&root, "since", &since) && mp_type(&since) == MP_INT)
 		mp_as_int(&since, &a->since_ms);
+	if (a->since_ms == 0)
+		mp_opt_int(&root, "opened", &a->since_ms);
 }
 
 static enum tint severity_tint(const char *severity)
@@ -261,7 +265,7 @@ int cmd_alerts(struct cli *cli, const struct cli_args *args)
 	struct feed f = {.cli = cli,
 		.stream = "alerts",
 		.follow = cli_flag(args, "follow"),
-		.noise = cli_flag(args, "all")};
+		.noise = cli->json && cli_flag(args, "all")};
 
 	if (!cli_flag(args, "all") && !f.follow)
 		return alerts_open(cli, last > 0 ? last : 1);

@@ -142,22 +142,54 @@ static const struct table_column RECORDS[] = {
 	{"SEEN", false, true},
 };
 
-static void record_row(struct table *t, const struct owner_record *r)
+#define RECORD_SEEN_MAX 512
+
+/** What was seen instead, and what that means; "" if all is right. */
+static void record_seen(const struct owner_record *r, char out[RECORD_SEEN_MAX])
 {
 	const struct record_look *look = r->look;
-	enum record_status status = look != NULL ? look->status : RECORD_UNKNOWN;
 
+	out[0] = '\0';
+	if (look == NULL || look->status == RECORD_RIGHT)
+		return;
+	if (look->observed[0] != '\0')
+		snprintf(out, RECORD_SEEN_MAX, "%s (%s)", look->observed, words_means(look->code));
+	else
+		snprintf(out, RECORD_SEEN_MAX, "%s", words_means(look->code));
+}
+
+static void record_row(struct table *t, const struct owner_record *r)
+{
+	enum record_status status = r->look != NULL ? r->look->status : RECORD_UNKNOWN;
+	char seen[RECORD_SEEN_MAX];
+
+	record_seen(r, seen);
 	table_cell(t, TINT_NONE, "%s", r->owner);
 	table_cell(t, TINT_NONE, "CNAME");
 	table_cell(t, TINT_NONE, "%s", r->target);
 	table_cell(t, words_record_tint(status), "%s",
-		look != NULL ? words_record_status(status) : "not looked at");
-	if (look == NULL || status == RECORD_RIGHT)
-		table_cell(t, TINT_NONE, "%s", "");
-	else if (look->observed[0] != '\0')
-		table_cell(t, TINT_NONE, "%s (%s)", look->observed, words_means(look->code));
-	else
-		table_cell(t, TINT_NONE, "%s", words_means(look->code));
+		r->look != NULL ? words_record_status(status) : "not looked at");
+	table_cell(t, TINT_NONE, "%s", seen);
+}
+
+/** For narrow screens: what people copy is never cut. */
+static void records_stacked(
+	const struct facts *f, const struct view *view, size_t indent, struct buf *out)
+{
+	for (size_t i = 0; i < f->records_n; i++) {
+		const struct owner_record *r = &f->records[i];
+		enum record_status status = r->look != NULL ? r->look->status : RECORD_UNKNOWN;
+		char seen[RECORD_SEEN_MAX];
+		record_seen(r, seen);
+		buf_addf(out, "%*s", (int)indent, "");
+		term_tint(out, view, TINT_BOLD, "%s", r->owner);
+		buf_addf(out, "\n%*sCNAME %s\n%*s", (int)indent + 4, "", r->target, (int)indent + 4,
+			"");
+		term_tint(out, view, words_record_tint(status), "%s",
+			r->look != NULL ? words_record_status(status) : "not looked at");
+		term_tint(out, view, TINT_NONE, "%s%s", seen[0] != '\0' ? ": " : "", seen);
+		buf_addc(out, '\n');
+	}
 }
 
 void facts_records(const struct facts *f, const struct view *view, size_t indent, struct buf *out)
@@ -170,7 +202,10 @@ void facts_records(const struct facts *f, const struct view *view, size_t indent
 	}
 	for (size_t i = 0; i < f->records_n; i++)
 		record_row(&t, &f->records[i]);
-	table_flush(&t, view, out);
+	if (table_fits(&t, view))
+		table_flush(&t, view, out);
+	else
+		records_stacked(f, view, indent, out);
 	table_release(&t);
 }
 
@@ -289,7 +324,8 @@ void facts_job_row(const struct facts *f, enum queue_id q, const struct view *vi
 		term_when(&when, view, j->due_ms);
 	else
 		term_when(&when, view, j->since_ms);
-	table_cell(t, TINT_NONE, "%s", f->endpoint.config.id);
+	if (t->columns == facts_job_columns)
+		table_cell(t, TINT_NONE, "%s", f->endpoint.config.id);
 	table_cell(t, TINT_NONE, "%s", queue_name(q));
 	table_cell(t, where_tint(j->where), "%s", job_where_name(j->where));
 	table_cell(t, TINT_NONE, "%s", job_intent_name(j->intent));
@@ -306,32 +342,42 @@ const struct table_column facts_list_columns[] = {
 	{"ID", false, true},
 	{"STATE", false, false},
 	{"BECAUSE", false, true},
-	{"TYPE", false, false},
-	{"NAMES", false, true},
 	{"EXPIRES", false, false},
+	{"TYPE", false, false},
 	{"TENANT", false, true},
+	{"NAMES", false, true},
 };
 const size_t facts_list_columns_n = ARRAY_LEN(facts_list_columns);
+
+/** The first name, unless it is the id, and how many more. */
+static void list_names(const struct endpoint_config *c, struct buf *out)
+{
+	bool same = c->names_n > 0 && strcmp(c->names[0], c->id) == 0;
+
+	if (!same && c->names_n > 0)
+		buf_adds(out, c->names[0]);
+	if (c->names_n > 1)
+		buf_addf(out, "%s+%zu", same ? "" : " ", c->names_n - 1);
+}
 
 void facts_list_row(const struct facts *f, const struct view *view, struct table *t)
 {
 	const struct endpoint_config *c = &f->endpoint.config;
 	_buf_release_ struct buf expires = BUF_INIT(128);
+	_buf_release_ struct buf names = BUF_INIT(512);
 
 	if (f->endpoint.has_cert)
 		term_when(&expires, view, f->endpoint.cert.not_after_ms);
 	else
 		buf_adds(&expires, "-");
+	list_names(c, &names);
 	table_cell(t, TINT_NONE, "%s", c->id);
 	table_cell(t, words_state_tint(f->state), "%s", endpoint_state_name(f->state));
 	table_cell(t, TINT_NONE, "%s", f->reason[0] != '\0' ? f->reason : "-");
-	table_cell(t, TINT_NONE, "%s", words_type(c->type));
-	if (c->names_n == 1)
-		table_cell(t, TINT_NONE, "%s", c->names[0]);
-	else
-		table_cell(t, TINT_NONE, "%s +%zu", c->names_n ? c->names[0] : "-", c->names_n - 1);
 	table_cell(t, TINT_NONE, "%s", buf_cstr(&expires));
+	table_cell(t, TINT_NONE, "%s", words_type(c->type));
 	table_cell(t, TINT_NONE, "%s", c->tenant);
+	table_cell(t, TINT_NONE, "%s", buf_cstr(&names));
 }
 
 /* The page */
@@ -434,7 +480,8 @@ static void issuance_part(const struct facts *f, const struct view *view, struct
 
 static void jobs_part(const struct facts *f, const struct view *view, struct buf *out)
 {
-	struct table t = TABLE_INIT(facts_job_columns, facts_job_columns_n, 2);
+	/* Whose they are is known here. */
+	struct table t = TABLE_INIT(facts_job_columns + 1, facts_job_columns_n - 1, 2);
 
 	title(out, view, "Jobs");
 	for (enum queue_id q = QUEUE_VERIFY; q <= QUEUE_ISSUE; q++)

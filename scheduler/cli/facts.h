@@ -49,7 +49,8 @@ void facts_certificate(
 extern const struct table_column facts_list_columns[];
 extern const size_t facts_list_columns_n;
 void facts_list_row(const struct facts *f, const struct view *view, struct table *t);
-/** A job's row, for tables with the columns of facts_job_columns. */
+/** A job's row, for tables with the columns of facts_job_columns (from the second on: without the
+ * endpoint). */
 extern const struct table_column facts_job_columns[];
 extern const size_t facts_job_columns_n;
 void facts_job_row(

@@ -257,8 +257,11 @@ int request_one(struct cli *cli, struct request *r, int64_t timeout_ms)
 		return CLI_DONE;
 	if (strcmp(r->answer.code, "not_found") == 0 && r->subject[0] != '\0')
 		return fetch_fail_unknown(cli, r->subject);
-	return cli_fail(cli, "%s is refused: %s%s%s%s", r->type, r->answer.text,
-		r->answer.code[0] ? " (" : "", r->answer.code, r->answer.code[0] ? ")" : "");
+	cli_fail(cli, "%s is refused: %s", r->type,
+		r->answer.text[0] ? r->answer.text : r->answer.code);
+	if (strcmp(r->answer.code, "exists") == 0)
+		cli_hint(cli, "\"certfleet endpoint list NAME\" shows what has it.");
+	return CLI_FAILED;
 }
 
 json_t *request_json(const struct request *r)

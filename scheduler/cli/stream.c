@@ -86,26 +86,67 @@ int stream_read(struct cli *cli, const char *stream, char position[64], int64_t 
 	return stop;
 }
 
-int stream_last(
-	struct cli *cli, const char *stream, size_t n, stream_fn *fn, void *arg, struct why *why)
+/** A page of XRANGE or XREVRANGE. */
+static int page(struct cli *cli, const char *command, const char *stream, const char *from,
+	const char *to, const struct reply **reply, struct why *why)
 {
 	_buf_release_ struct buf key = BUF_INIT(512);
-	const struct reply *reply;
-	char count[24];
-	int stop = 0;
 
 	fetch_key(cli, &key, stream, "");
-	snprintf(count, sizeof count, "%zu", n);
-	int err = redis_sync_commandv(cli->redis, &reply, why, "XREVRANGE", buf_cstr(&key), "+",
-		"-", "COUNT", count, NULL);
-	if (err != 0)
+	return redis_sync_commandv(
+		cli->redis, reply, why, command, buf_cstr(&key), from, to, "COUNT", BATCH, NULL);
+}
+
+/** Finds where the last n wanted entries begin; start is "" if there are none. */
+static int look_back(struct cli *cli, const char *stream, size_t n, stream_want_fn *want, void *arg,
+	char start[64], struct why *why)
+{
+	const struct reply *reply;
+	char from[64] = "+";
+	size_t found = 0;
+	size_t seen = 0;
+
+	start[0] = '\0';
+	do {
+		int err = page(cli, "XREVRANGE", stream, from, "-", &reply, why);
+		if (err != 0)
+			return err;
+		for (size_t i = 0; i < reply_len(reply) && found < n; i++) {
+			struct stream_entry e;
+			entry_of(reply_at(reply, i), &e);
+			snprintf(from, sizeof from, "(%s", e.stream_id);
+			if (!want(arg, &e))
+				continue;
+			found++;
+			snprintf(start, 64, "%s", e.stream_id);
+		}
+		seen += reply_len(reply);
+	} while (reply_len(reply) > 0 && found < n && seen < STREAM_BACK_MAX);
+	return 0;
+}
+
+int stream_last(struct cli *cli, const char *stream, size_t n, stream_want_fn *want, stream_fn *fn,
+	void *arg, struct why *why)
+{
+	const struct reply *reply;
+	char from[64];
+	int err = look_back(cli, stream, n, want, arg, from, why);
+
+	if (err != 0 || from[0] == '\0')
 		return err;
-	for (size_t i = reply_len(reply); i > 0 && stop == 0; i--) {
-		struct stream_entry e;
-		entry_of(reply_at(reply, i - 1), &e);
-		stop = fn(arg, &e);
-	}
-	return stop;
+	do {
+		err = page(cli, "XRANGE", stream, from, "+", &reply, why);
+		if (err != 0)
+			return err;
+		for (size_t i = 0; i < reply_len(reply) && err == 0; i++) {
+			struct stream_entry e;
+			entry_of(reply_at(reply, i), &e);
+			snprintf(from, sizeof from, "(%s", e.stream_id);
+			if (want(arg, &e))
+				err = fn(arg, &e);
+		}
+	} while (err == 0 && reply_len(reply) > 0);
+	return err;
 }
 
 /* Data as JSON */
@@ -212,20 +253,47 @@ static enum tint type_tint(const char *type)
 	return TINT_NONE;
 }
 
-/** "key=value" of simple members; people read these, programs take --json. */
+/** What the line says elsewhere, or what only programs want. */
+static bool hidden(const char *key, const json_t *v)
+{
+	static const char *const keys[] = {
+		"V", "endpoint", "key", "id", "source", "tenant", "chain", "term", "text"};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (strcmp(key, keys[i]) == 0)
+			return true;
+	return json_is_null(v) || json_is_object(v) || json_is_object(json_array_get(v, 0)) ||
+	       (json_is_string(v) && json_string_length(v) == 0) ||
+	       (json_is_integer(v) && json_integer_value(v) == 0);
+}
+
+#define LEAST_TIME INT64_C(1000000000000) /* 2001, in ms: what is above is a time */
+
+static void put_value(const json_t *v, struct buf *out)
+{
+	_mem_free_ char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+
+	if (json_is_integer(v) && json_integer_value(v) > LEAST_TIME)
+		term_time(out, json_integer_value(v));
+	else
+		buf_adds(out, json_is_string(v) ? json_string_value(v) : text ? text : "");
+}
+
+/** The text, then "key=value" of simple members: people read these, programs take --json. */
 static void put_members(const json_t *data, struct buf *out)
 {
+	const char *text = json_string_value(json_object_get(data, "text"));
 	const char *key;
 	json_t *v;
 
+	if (text != NULL && *text != '\0')
+		buf_addf(out, "  %s", text);
 	json_object_foreach((json_t *)(uintptr_t)data, key, v)
 	{
-		if (strcmp(key, "V") == 0 || json_is_null(v) || json_is_object(v))
+		if (hidden(key, v))
 			continue;
-		if (json_is_string(v) && json_string_length(v) == 0)
-			continue;
-		_mem_free_ char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-		buf_addf(out, "  %s=%s", key, json_is_string(v) ? json_string_value(v) : text);
+		buf_addf(out, "  %s=", key);
+		put_value(v, out);
 	}
 }
 
@@ -236,14 +304,16 @@ void stream_entry_line(const struct stream_entry *e, const struct view *view, st
 	const char *type =
 		str_starts_with(e->type, "certfleet.") ? e->type + strlen("certfleet.") : e->type;
 	json_t *data = stream_data_json(e->data, e->len);
-	char head[320];
-	int n = snprintf(head, sizeof head, "%.19s  %-20s  %s", e->time, type, e->subject);
+	const char *key = json_string_value(json_object_get(data, "key"));
+	const char *subject = key != NULL ? key : e->subject;
+	char head[400];
+	int n = snprintf(head, sizeof head, "%.19s  %-20s  %s", e->time, type, subject);
 
-	put_members(data, &rest);
-	json_decref(data);
 	buf_addf(out, "%.19s  ", e->time);
 	term_tint(out, view, type_tint(type), "%-20s", type);
-	term_tint(out, view, TINT_NONE, "  %s", e->subject);
+	term_tint(out, view, TINT_NONE, "  %s", subject);
+	put_members(data, &rest);
+	json_decref(data);
 	if (view->width == 0)
 		buf_adds(&cut, buf_cstr(&rest));
 	else if ((size_t)n < view->width)

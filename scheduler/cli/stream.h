@@ -20,9 +20,12 @@ int stream_end(struct cli *cli, const char *stream, char position[64], struct wh
  * moves the position. */
 int stream_read(struct cli *cli, const char *stream, char position[64], int64_t block_ms,
 	stream_fn *fn, void *arg, struct why *why);
-/** The last n entries, oldest first. */
-int stream_last(
-	struct cli *cli, const char *stream, size_t n, stream_fn *fn, void *arg, struct why *why);
+typedef bool stream_want_fn(void *arg, const struct stream_entry *e);
+
+/** The last n entries that are wanted, oldest first, looking back at most STREAM_BACK_MAX. */
+#define STREAM_BACK_MAX 100000
+int stream_last(struct cli *cli, const char *stream, size_t n, stream_want_fn *want, stream_fn *fn,
+	void *arg, struct why *why);
 
 /** msgpack as JSON; bytes that are no text become base64url. NULL if it cannot be read. */
 json_t *stream_data_json(const void *data, size_t len);

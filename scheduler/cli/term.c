@@ -218,6 +218,17 @@ size_t table_rows(const struct table *t)
 	return t->cells_n / t->columns_n;
 }
 
+bool table_fits(const struct table *t, const struct view *view)
+{
+	size_t total = t->indent + 2 * (t->columns_n - 1);
+
+	for (size_t i = 0; i < t->columns_n; i++) {
+		size_t title = term_width(t->columns[i].title);
+		total += t->widths[i] > title ? t->widths[i] : title;
+	}
+	return view->width == 0 || total <= view->width;
+}
+
 /** Takes columns from the widest flexible one until the line fits, but leaves each twelve. */
 static void table_fit(const struct table *t, size_t screen, size_t widths[TABLE_COLUMNS_MAX])
 {

@@ -72,5 +72,7 @@ void table_release(struct table *t);
 void table_cell(struct table *t, enum tint tint, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 size_t table_rows(const struct table *t);
+/** Nothing would be cut. */
+bool table_fits(const struct table *t, const struct view *view);
 /** Appends the head (once) and the rows, then forgets the rows. */
 void table_flush(struct table *t, const struct view *view, struct buf *out);

@@ -158,7 +158,6 @@ int wait_run(struct cli *cli, struct waiter *waiters, size_t n, int64_t timeout_
 	int status = CLI_FAILED;
 
 	for (;;) {
-		char human[CLOCK_HUMAN_LEN];
 		if (look_or_fail(&k, deadline, &status) != 0)
 			return status;
 		if (k.reached == n)
@@ -166,8 +165,8 @@ int wait_run(struct cli *cli, struct waiter *waiters, size_t n, int64_t timeout_
 		int64_t now = clock_mono_ms();
 		if (now >= deadline || cli_stopping() || k.hopeless == n - k.reached)
 			return over(&k, now - k.began_ms);
-		cli_progress(cli, "waiting for %s: %zu of %zu are there",
-			clock_human((now - k.began_ms) / 1000 * 1000, human), k.reached, n);
+		cli_progress(cli, "waiting for %lld s: %zu of %zu are there",
+			(long long)(now - k.began_ms) / 1000, k.reached, n);
 		cli_sleep_ms(pause);
 		pause = pause * 5 / 4 < POLL_MOST_MS ? pause * 5 / 4 : POLL_MOST_MS;
 	}

@@ -103,6 +103,26 @@ static void records_table(void **state)
 	facts_release(&f);
 }
 
+static void records_are_never_cut(void **state)
+{
+	_buf_release_ struct buf out = BUF_INIT(65536);
+	struct view narrow = {.now_ms = NOW, .width = 60};
+	struct facts f;
+
+	(void)state;
+	waiting(&f);
+	facts_records(&f, &narrow, 2, &out);
+	_mem_free_ char *expected = mem_printf("  shop.example.com\n"
+					       "      CNAME ingress.platform.example\n"
+					       "      right\n"
+					       "  _acme-challenge.shop.example.com\n"
+					       "      CNAME %s\n"
+					       "      missing: the record does not exist\n",
+		f.records[1].target);
+	assert_string_equal(buf_cstr(&out), expected);
+	facts_release(&f);
+}
+
 static void zone_lines(void **state)
 {
 	_buf_release_ struct buf out = BUF_INIT(65536);
@@ -241,12 +261,10 @@ static void rows_fit_a_list(void **state)
 	facts_release(&f);
 	table_flush(&t, &PLAIN, &out);
 	table_release(&t);
-	assert_string_equal(buf_cstr(&out), "ID                STATE        BECAUSE         TYPE   "
-					    "   NAMES             EXPIRES  TENANT\n"
-					    "shop.example.com  waiting_dns  record_missing  "
-					    "external  shop.example.com  -        acme\n"
-					    "shop.example.com  active       -               "
-					    "external  shop.example.com  in 60d   acme\n");
+	assert_string_equal(buf_cstr(&out),
+		"ID                STATE        BECAUSE         EXPIRES  TYPE      TENANT  NAMES\n"
+		"shop.example.com  waiting_dns  record_missing  -        external  acme\n"
+		"shop.example.com  active       -               in 60d   external  acme\n");
 }
 
 static void waiting_for_a_goal(void **state)
@@ -282,6 +300,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_table),
+		cmocka_unit_test(records_are_never_cut),
 		cmocka_unit_test(zone_lines),
 		cmocka_unit_test(certificate_lines),
 		cmocka_unit_test(page_says_all),
