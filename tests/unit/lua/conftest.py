@@ -127,7 +127,7 @@ class Fleet:
         raw[1] = self.now() - 1
         self.db.hset(self.key("e:" + id), FIELD[q], pack(raw))
         self.db.zadd(self.key(f"due:{q}:{r.lane}:{tenant}"), {id: raw[1]})
-        self.db.zadd(self.key(f"wake:{q}:{r.lane}"), {tenant: raw[1]})
+        self.db.zadd(self.key(f"wake:{q}:{r.lane}"), {tenant: raw[1]}, lt=True)
 
     def audit(self):
         """Every row of the audit, by id: what the indexes of verify and issue say."""
