@@ -1,11 +1,13 @@
 """A private Redis for the scripts of common/lua, and words to say what a test does with them.
 
-CERTFLEET_REDIS_SERVER names another server than redis-server (valkey-server) to run them on.
+CERTFLEET_REDIS_SERVER names another server than redis-server (valkey-server) to run them on; with
+CERTFLEET_REDIS_CLUSTER=1 it is a cluster of one node, which refuses keys outside of the one slot.
 """
 import importlib.util
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -153,21 +155,40 @@ class Fleet:
         return {k: read[self.db.type(k)](k) for k in keys}
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def until(condition, what):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
 @pytest.fixture(scope="session")
 def server():
     folder = tempfile.mkdtemp(prefix="cf-lua-")
-    socket = folder + "/redis.sock"
+    path = folder + "/redis.sock"
     program = os.environ.get("CERTFLEET_REDIS_SERVER") or shutil.which("redis-server") or "redis-server"
-    process = subprocess.Popen([program, "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "",
-                                "--maxmemory-policy", "noeviction"], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
-    while not os.path.exists(socket):
-        assert time.monotonic() < deadline and process.poll() is None, "redis-server does not start"
-        time.sleep(0.01)
-    yield redis.Redis(unix_socket_path=socket)
-    process.terminate()
-    process.wait(10)
-    shutil.rmtree(folder)
+    options = ["--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--maxmemory-policy", "noeviction"]
+    cluster = os.environ.get("CERTFLEET_REDIS_CLUSTER")
+    if cluster:
+        options += ["--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+    process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: os.path.exists(path), "redis-server does not start")
+        db = redis.Redis(unix_socket_path=path)
+        if cluster:
+            db.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            until(lambda: db.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "the cluster does not come up")
+        yield db
+    finally:
+        process.terminate()
+        process.wait(10)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
