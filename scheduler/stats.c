@@ -49,6 +49,11 @@ static struct metric *const table[] = {
 
 void stats_register(void)
 {
+	static bool registered;
+
+	if (registered)
+		return;
+	registered = true;
 	metrics_register_process(metrics_default(), "scheduler");
 	if (metrics_register(metrics_default(), table, ARRAY_LEN(table), NULL))
 		abort(); /* a name in this file breaks the format */

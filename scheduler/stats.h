@@ -28,5 +28,5 @@ extern struct metric stat_alerts_open;
 extern struct metric stat_trimmed;            /* stream */
 extern struct metric stat_lost;               /* stream */
 
-/** Registers all of them in metrics_default(), with the process's own. Once. */
+/** Registers all of them in metrics_default(), with the process's own. A second call does nothing. */
 void stats_register(void);
