@@ -150,9 +150,9 @@ static void record_seen(const struct owner_record *r, char out[RECORD_SEEN_MAX])
 	const struct record_look *look = r->look;
 
 	out[0] = '\0';
-	if (look == NULL || look->status == RECORD_RIGHT)
+	if (look == NULL)
 		return;
-	if (look->observed[0] != '\0')
+	if (look->status != RECORD_RIGHT && look->observed[0] != '\0')
 		snprintf(out, RECORD_SEEN_MAX, "%s (%s)", look->observed, words_means(look->code));
 	else
 		snprintf(out, RECORD_SEEN_MAX, "%s", words_means(look->code));
