@@ -91,6 +91,12 @@ static void on_soon(uv_idle_t *idle)
 		start(a);
 }
 
+void authority_nudge(struct acme_authority *a)
+{
+	if (!a->account_url && (a->state == AUTHORITY_READY || a->state == AUTHORITY_IDLE))
+		uv_idle_start(&a->soon, on_soon);
+}
+
 void authority_wait(
 	struct acme_authority *a, struct authority_waiter *w, acme_ready_fn *fn, void *arg)
 {
