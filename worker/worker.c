@@ -224,11 +224,12 @@ static void catch_signal(struct worker *w, uv_signal_t *s, int number)
 
 int worker_start(struct worker *w, struct config *config, struct why *why)
 {
+	char host[sizeof w->name];
 	int err;
 
 	w->config = config;
 	w->started_ms = clock_wall_ms();
-	config_worker_name(config, w->name, sizeof w->name);
+	snprintf(w->name, sizeof w->name, "%s", config_worker_name(config, host, sizeof host));
 	uv_loop_init(&w->loop);
 	err = check_roles(config, why);
 	if (!err)
