@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const severities[] = { "info", "warning", "critical" };
+static const char *const severities[] = {"info", "warning", "critical"};
 
 const char *alert_severity_name(enum alert_severity s)
 {
@@ -21,7 +21,7 @@ static void take_text(const struct mp *map, const char *key, char *out, size_t s
 	const unsigned char *bytes;
 	size_t n;
 
-	if (!mp_opt_bytes(map, key, &bytes, &n) && mp_get(map, key, &(struct mp){ 0 }))
+	if (!mp_opt_bytes(map, key, &bytes, &n) && mp_get(map, key, &(struct mp){0}))
 		str_clean((const char *)bytes, n, out, size);
 }
 
@@ -37,7 +37,8 @@ static void take_severity(const struct mp *map, struct alert_edge *e)
 
 static void edge_key(struct alert_edge *e)
 {
-	snprintf(e->key, sizeof e->key, "%s/%s", e->endpoint[0] ? e->endpoint : "fleet", e->condition);
+	snprintf(e->key, sizeof e->key, "%s/%s", e->endpoint[0] ? e->endpoint : "fleet",
+		e->condition);
 }
 
 /* Everything but the key and `open`. */
@@ -57,15 +58,17 @@ static void take_fields(const struct mp *map, struct alert_edge *e)
 		mp_fail(map, CF_EPROTO, "\"condition\" is expected");
 }
 
-int alert_edge_decode(const void *data, size_t n, const char *subject, struct alert_edge *out, struct why *why)
+int alert_edge_decode(
+	const void *data, size_t n, const char *subject, struct alert_edge *out, struct why *why)
 {
-	struct alert_edge e = { .severity = ALERT_WARNING };
+	struct alert_edge e = {.severity = ALERT_WARNING};
 	struct mp_doc doc;
 	struct mp map;
 	int err;
 
 	if (n > ALERT_EDGE_MAX)
-		return why_set(why, CF_ETOOBIG, "an edge of %zu bytes: at most %d are expected", n, ALERT_EDGE_MAX);
+		return why_set(why, CF_ETOOBIG, "an edge of %zu bytes: at most %d are expected", n,
+			ALERT_EDGE_MAX);
 	err = mp_open(&doc, data, n, &map, why);
 	if (err)
 		return err;
@@ -81,7 +84,7 @@ int alert_edge_decode(const void *data, size_t n, const char *subject, struct al
 
 int alert_edge_decode_said(const void *data, size_t n, const char *key, struct alert_edge *out)
 {
-	struct alert_edge e = { .severity = ALERT_WARNING, .open = true };
+	struct alert_edge e = {.severity = ALERT_WARNING, .open = true};
 	struct mp_doc doc;
 	struct mp map;
 
@@ -140,7 +143,8 @@ size_t alert_net(struct alert_edge *edges, size_t n)
 
 		while (at < kept && strcmp(edges[at].key, edges[i].key))
 			at++;
-		if (at < kept && edges[at].open && edges[i].open && edges[at].severity > edges[i].severity)
+		if (at < kept && edges[at].open && edges[i].open &&
+			edges[at].severity > edges[i].severity)
 			continue;
 		if (at != i)
 			edges[at] = edges[i];
@@ -150,8 +154,8 @@ size_t alert_net(struct alert_edge *edges, size_t n)
 	return kept;
 }
 
-enum alert_severity alert_escalation(enum alert_severity given, int64_t opened_ms, int64_t deadline_ms,
-	int64_t now_ms)
+enum alert_severity alert_escalation(
+	enum alert_severity given, int64_t opened_ms, int64_t deadline_ms, int64_t now_ms)
 {
 	int64_t whole = deadline_ms - opened_ms, left = deadline_ms - now_ms;
 	enum alert_severity s = ALERT_INFO;
@@ -165,7 +169,8 @@ enum alert_severity alert_escalation(enum alert_severity given, int64_t opened_m
 	return s > given ? s : given;
 }
 
-bool alert_expiry(int64_t not_before_ms, int64_t not_after_ms, int64_t now_ms, enum alert_severity *severity)
+bool alert_expiry(
+	int64_t not_before_ms, int64_t not_after_ms, int64_t now_ms, enum alert_severity *severity)
 {
 	int64_t life = not_after_ms - not_before_ms, left = not_after_ms - now_ms;
 
@@ -187,13 +192,15 @@ void alert_expiry_edge(const struct endpoint *e, int64_t now_ms, struct alert_ed
 	snprintf(out->condition, sizeof out->condition, "%s", ALERT_EXPIRY);
 	snprintf(out->endpoint, sizeof out->endpoint, "%s", e->config.id);
 	snprintf(out->tenant, sizeof out->tenant, "%s", e->config.tenant);
-	snprintf(out->actor, sizeof out->actor, "%s", e->issuance.actor[0] ? e->issuance.actor : "operator");
+	snprintf(out->actor, sizeof out->actor, "%s",
+		e->issuance.actor[0] ? e->issuance.actor : "operator");
 	out->since_ms = x->renew_at_ms;
 	out->deadline_ms = x->not_after_ms;
 	if (now_ms < x->not_after_ms)
-		snprintf(out->text, sizeof out->text, "the certificate expires in %s and is not renewed%s%s",
-			clock_human(x->not_after_ms - now_ms, left), e->issuance.code[0] ? ": " : "",
-			e->issuance.code);
+		snprintf(out->text, sizeof out->text,
+			"the certificate expires in %s and is not renewed%s%s",
+			clock_human(x->not_after_ms - now_ms, left),
+			e->issuance.code[0] ? ": " : "", e->issuance.code);
 	else
 		snprintf(out->text, sizeof out->text, "the certificate has expired%s%s",
 			e->issuance.code[0] ? ": " : "", e->issuance.code);
@@ -211,17 +218,19 @@ static bool is_over(const struct alert_edge *was, const struct endpoint *e, int6
 	if (!e)
 		return true;
 	if (!strcmp(was->condition, "parked"))
-		return e->jobs[QUEUE_VERIFY].where != JOB_PARKED && e->jobs[QUEUE_ISSUE].where != JOB_PARKED;
+		return e->jobs[QUEUE_VERIFY].where != JOB_PARKED &&
+		       e->jobs[QUEUE_ISSUE].where != JOB_PARKED;
 	if (strcmp(was->condition, ALERT_EXPIRY) != 0)
 		return false;
 	alert_expiry_edge(e, now_ms, &expiry);
 	return !expiry.open;
 }
 
-bool alert_review(const struct alert_edge *was, int64_t opened_ms, const struct endpoint *e, int64_t now_ms,
-	struct alert_edge *out)
+bool alert_review(const struct alert_edge *was, int64_t opened_ms, const struct endpoint *e,
+	int64_t now_ms, struct alert_edge *out)
 {
-	enum alert_severity severity = alert_escalation(was->severity, opened_ms, was->deadline_ms, now_ms);
+	enum alert_severity severity =
+		alert_escalation(was->severity, opened_ms, was->deadline_ms, now_ms);
 
 	if (is_over(was, e, now_ms)) {
 		*out = *was;

@@ -1,8 +1,8 @@
 /* alert.h - from conditions to alerts: what is said, and how grave it is. Functions of values.
  *
- * A condition is keyed by where it holds and what it is: "ENDPOINT/CODE", or "fleet/CODE". Jobs tell its edges
- * on the `edges` stream, sweeps say what they see again and again; both come to the same script
- * (common/lua/alert.lua), which knows what is open and says only changes:
+ * A condition is keyed by where it holds and what it is: "ENDPOINT/CODE", or "fleet/CODE". Jobs
+ * tell its edges on the `edges` stream, sweeps say what they see again and again; both come to the
+ * same script (common/lua/alert.lua), which knows what is open and says only changes:
  *
  *              open                 open, graver
  *  resolved ──────────► open #n ─────────────────► (escalated) ─┐
@@ -27,21 +27,24 @@ const char *alert_severity_name(enum alert_severity s);
 #define ALERT_KEY_SIZE 256
 #define ALERT_EDGE_MAX 16384 /* bytes of data */
 
-/** One condition that begins, goes on or ends. Texts are terminated; times are Unix ms, 0 = none. */
+/** One condition that begins, goes on or ends. Texts are terminated; times are Unix ms, 0 = none.
+ */
 struct alert_edge {
+	int64_t since_ms, deadline_ms;
+	enum alert_severity severity;
+	bool open;
 	char key[ALERT_KEY_SIZE];
 	char condition[64];
 	char endpoint[72]; /* "" for the fleet */
 	char tenant[72];
 	char actor[16];
-	bool open;
-	enum alert_severity severity;
-	int64_t since_ms, deadline_ms;
 	char text[513], fix[513], next[129];
 };
 
-/** From an entry's data. subject is the entry's endpoint, believed when data names none. CF_EPROTO, CF_ETOOBIG. */
-int alert_edge_decode(const void *data, size_t n, const char *subject, struct alert_edge *out, struct why *why);
+/** From an entry's data. subject is the entry's endpoint, believed when data names none. CF_EPROTO,
+ * CF_ETOOBIG. */
+int alert_edge_decode(
+	const void *data, size_t n, const char *subject, struct alert_edge *out, struct why *why);
 /** What an open alert said last (field d), under its key; the same fields. */
 int alert_edge_decode_said(const void *data, size_t n, const char *key, struct alert_edge *out);
 /** One item for the script. */
@@ -50,24 +53,29 @@ int alert_edge_encode(const struct alert_edge *e, struct buf *out);
 void alert_fleet(const char *condition, bool open, enum alert_severity severity, const char *text,
 	const char *fix, struct alert_edge *out);
 
-/** Of several edges in order, keeps the last of each key (of opens the gravest); returns how many are left. */
+/** Of several edges in order, keeps the last of each key (of opens the gravest); returns how many
+ * are left. */
 size_t alert_net(struct alert_edge *edges, size_t n);
 
-/** How grave something with a deadline is: critical in the last quarter of the time there was, a warning in
- * the last half, never less than given. */
-enum alert_severity alert_escalation(enum alert_severity given, int64_t opened_ms, int64_t deadline_ms,
-	int64_t now_ms);
+/** How grave something with a deadline is: critical in the last quarter of the time there was, a
+ * warning in the last half, never less than given. */
+enum alert_severity alert_escalation(
+	enum alert_severity given, int64_t opened_ms, int64_t deadline_ms, int64_t now_ms);
 
-/** What the sweep over expiry times thinks of a certificate, whatever the jobs believe: silent above three tenths
- * of its life (renewal is due at a third), a warning below, critical below a tenth and once expired. */
-bool alert_expiry(int64_t not_before_ms, int64_t not_after_ms, int64_t now_ms, enum alert_severity *severity);
+/** What the sweep over expiry times thinks of a certificate, whatever the jobs believe: silent
+ * above three tenths of its life (renewal is due at a third), a warning below, critical below a
+ * tenth and once expired. */
+bool alert_expiry(
+	int64_t not_before_ms, int64_t not_after_ms, int64_t now_ms, enum alert_severity *severity);
 
 #define ALERT_EXPIRY "expiry" /* the sweep's own condition */
 
-/** The sweep's condition of an endpoint: open, or closed when its certificate is far from its end, revoked or gone. */
+/** The sweep's condition of an endpoint: open, or closed when its certificate is far from its end,
+ * revoked or gone. */
 void alert_expiry_edge(const struct endpoint *e, int64_t now_ms, struct alert_edge *out);
 
-/** An alert that is open, looked at again: true if *out is to be told (graver, or over). e is NULL if the endpoint is
- * gone, and for the fleet's conditions, which say themselves when they end. was is what was said last. */
-bool alert_review(const struct alert_edge *was, int64_t opened_ms, const struct endpoint *e, int64_t now_ms,
-	struct alert_edge *out);
+/** An alert that is open, looked at again: true if *out is to be told (graver, or over). e is NULL
+ * if the endpoint is gone, and for the fleet's conditions, which say themselves when they end. was
+ * is what was said last. */
+bool alert_review(const struct alert_edge *was, int64_t opened_ms, const struct endpoint *e,
+	int64_t now_ms, struct alert_edge *out);

@@ -9,14 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BATCH 64
+#define BATCH      64
 #define BATCH_TEXT "64"
-#define TICK_MS 200
-#define HOLD_MS 2000
-#define PAUSE_MS 1000
-#define ITEM_MAX 16384
+#define TICK_MS    200
+#define HOLD_MS    2000
+#define PAUSE_MS   1000
+#define ITEM_MAX   16384
 
-/* What the next read is of: first what an earlier leader left, then the snapshot, then what is new. */
+/* What the next read is of: first what an earlier leader left, then the snapshot, then what is new.
+ */
 enum alerts_phase { ALERTS_GROUP, ALERTS_PENDING, ALERTS_SNAPSHOT, ALERTS_NEW };
 
 struct alerts {
@@ -46,7 +47,7 @@ static void hold_off(struct alerts *a, int64_t ms)
 
 static void count(const struct reply *reply)
 {
-	static const char *const changes[] = { "opened", "escalated", "resolved" };
+	static const char *const changes[] = {"opened", "escalated", "resolved"};
 
 	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
 		int64_t n = reply_int(reply_at(reply, i));
@@ -57,10 +58,11 @@ static void count(const struct reply *reply)
 	}
 }
 
-static void tell(struct alerts *a, const char *ids, const struct alert_edge *edges, size_t n, redis_reply_fn *done)
+static void tell(struct alerts *a, const char *ids, const struct alert_edge *edges, size_t n,
+	redis_reply_fn *done)
 {
-	const char *argv[1 + BATCH] = { ids };
-	size_t lens[1 + BATCH] = { strlen(ids) }, argc = 1;
+	const char *argv[1 + BATCH] = {ids};
+	size_t lens[1 + BATCH] = {strlen(ids)}, argc = 1;
 	struct buf items[BATCH];
 
 	for (size_t i = 0; i < n && i < BATCH; i++) {
@@ -81,7 +83,8 @@ static void told(void *arg, int err, const struct reply *reply)
 	if (!err)
 		count(reply);
 	else if (err != CF_ECANCELED)
-		LOG(WARN, "alerts_not_said", LF("why", reply ? reply_str(reply, NULL) : cf_strerror(err)));
+		LOG(WARN, "alerts_not_said",
+			LF("why", reply ? reply_str(reply, NULL) : cf_strerror(err)));
 }
 
 void alerts_tell(struct alerts *a, const struct alert_edge *edges, size_t n)
@@ -121,7 +124,7 @@ static void add_entry(struct alerts *a, const struct reply *entry)
 {
 	const struct reply *list = reply_at(entry, 1);
 	const char *id = reply_str(reply_at(entry, 0), NULL), *subject, *data;
-	struct why why = { "" };
+	struct why why = {""};
 	size_t len = 0;
 
 	if (!id || a->n == BATCH)
@@ -129,7 +132,8 @@ static void add_entry(struct alerts *a, const struct reply *entry)
 	buf_addf(&a->ids, "%s ", id);
 	subject = reply_str(entry_field(list, "subject"), NULL);
 	data = reply_str(entry_field(list, "data"), &len);
-	if (!alert_edge_decode(data ? data : "", len, subject ? subject : "", &a->edges[a->n], &why))
+	if (!alert_edge_decode(
+		    data ? data : "", len, subject ? subject : "", &a->edges[a->n], &why))
 		a->n++;
 	else
 		LOG(WARN, "edge_unreadable", LF("entry", id), LF("why", why.text));
@@ -167,8 +171,8 @@ static void got_edges(void *arg, int err, const struct reply *reply)
 static void read_edges(struct alerts *a)
 {
 	a->busy = true;
-	redis_commandv(a->redis, got_edges, a, "XREADGROUP", "GROUP", "alerts", "leader", "COUNT", BATCH_TEXT,
-		"STREAMS", a->key, a->phase == ALERTS_PENDING ? "0" : ">", NULL);
+	redis_commandv(a->redis, got_edges, a, "XREADGROUP", "GROUP", "alerts", "leader", "COUNT",
+		BATCH_TEXT, "STREAMS", a->key, a->phase == ALERTS_PENDING ? "0" : ">", NULL);
 }
 
 static void got_group(void *arg, int err, const struct reply *reply)
@@ -210,7 +214,7 @@ static void got_page(void *arg, int err, const struct reply *reply)
 static void say_page(struct alerts *a)
 {
 	char name[64], first[24], as_of[24];
-	const char *argv[] = { name, first, as_of };
+	const char *argv[] = {name, first, as_of};
 
 	snprintf(name, sizeof name, "%" PRIu64 ".%u", a->term, a->snapshots);
 	snprintf(first, sizeof first, "%" PRId64, a->page * BATCH);
@@ -228,7 +232,8 @@ static void tick(uv_timer_t *timer)
 	switch (a->phase) {
 	case ALERTS_GROUP:
 		a->busy = true;
-		redis_commandv(a->redis, got_group, a, "XGROUP", "CREATE", a->key, "alerts", "0", "MKSTREAM", NULL);
+		redis_commandv(a->redis, got_group, a, "XGROUP", "CREATE", a->key, "alerts", "0",
+			"MKSTREAM", NULL);
 		return;
 	case ALERTS_SNAPSHOT:
 		if (a->want_snapshot) {
@@ -250,7 +255,7 @@ struct alerts *alerts_new(uv_loop_t *loop, struct redis *redis)
 
 	a->redis = redis;
 	a->key = mem_printf("%sedges", redis_prefix(redis));
-	a->ids = BUF_INIT(BATCH * 48);
+	a->ids = BUF_INIT((size_t)BATCH * 48);
 	a->tick.data = a;
 	uv_timer_init(loop, &a->tick);
 	uv_timer_start(&a->tick, tick, TICK_MS, TICK_MS);

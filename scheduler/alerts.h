@@ -1,10 +1,10 @@
 /* alerts.h - the leader turns edges and sweeps into alerts, on the stream `alerts`.
  *
- * Edges of the jobs' conditions are held for two seconds, so that what flutters says nothing, and given to one
- * script with their acknowledgement. Each minute two sweeps look by themselves, whatever the jobs
- * believe: over the expiry times of all certificates, and over the alerts that are open (worse as the deadline
- * nears; over when their endpoint or their reason is gone). After each takeover, and when Redis turned
- * out to be another one, a snapshot names what is open.
+ * Edges of the jobs' conditions are held for two seconds, so that what flutters says nothing, and
+ * given to one script with their acknowledgement. Each minute two sweeps look by themselves,
+ * whatever the jobs believe: over the expiry times of all certificates, and over the alerts that
+ * are open (worse as the deadline nears; over when their endpoint or their reason is gone). After
+ * each takeover, and when Redis turned out to be another one, a snapshot names what is open.
  */
 #pragma once
 

@@ -47,13 +47,14 @@ static void get_metrics(void *arg, struct httpd_request *r)
 }
 
 static const struct httpd_route routes[] = {
-	{ HTTPD_GET, "/", get_root },
-	{ HTTPD_GET, "/healthz", get_healthz },
-	{ HTTPD_GET, "/readyz", get_readyz },
-	{ HTTPD_GET, "/metrics", get_metrics },
+	{HTTPD_GET, "/", get_root},
+	{HTTPD_GET, "/healthz", get_healthz},
+	{HTTPD_GET, "/readyz", get_readyz},
+	{HTTPD_GET, "/metrics", get_metrics},
 };
 
-int api_new(uv_loop_t *loop, const struct addr *listen, const struct api_view *view, struct api **out, struct why *why)
+int api_new(uv_loop_t *loop, const struct addr *listen, const struct api_view *view,
+	struct api **out, struct why *why)
 {
 	struct api *a = mem_zalloc(sizeof *a);
 	struct httpd_options options = {

@@ -1,7 +1,7 @@
 /* api.h - the scheduler's HTTP: /metrics, /healthz, /readyz, and / that names them.
  *
- * /healthz says 200 as long as the loop turns, with "leader" or "follower" behind it. /readyz says 200
- * while Redis is there and 503 with the reason while it is not, or while the process drains.
+ * /healthz says 200 as long as the loop turns, with "leader" or "follower" behind it. /readyz says
+ * 200 while Redis is there and 503 with the reason while it is not, or while the process drains.
  */
 #pragma once
 
@@ -23,7 +23,8 @@ struct api_view {
 struct api;
 
 /** Listens at once. why names the address. */
-int api_new(uv_loop_t *loop, const struct addr *listen, const struct api_view *view, struct api **out, struct why *why);
+int api_new(uv_loop_t *loop, const struct addr *listen, const struct api_view *view,
+	struct api **out, struct why *why);
 /** Where it really listens. */
 const struct addr *api_address(const struct api *a);
 /** Stops listening and lets answers end; done is called once. */

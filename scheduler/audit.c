@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Where jv and ji stand in ENDPOINT_FIELDS. */
-static const int job_fields[2] = { 5, 6 };
+static const int job_fields[2] = {5, 6};
 
 struct audit {
 	uv_timer_t timer;
@@ -14,7 +14,7 @@ struct audit {
 	struct audit_options options;
 	struct audit_counts counts;
 	char after[ENDPOINT_ID_MAX + 1];
-	bool last;        /* this slice is */
+	bool last; /* this slice is */
 	bool reading;
 	bool freed, closed;
 	size_t in_flight; /* repairs of this slice */
@@ -81,21 +81,24 @@ static void repaired(void *arg, int err)
 		slice_done(a);
 }
 
-static void send_repair(struct audit *a, const struct queue_audit_row *row, enum queue_id q, const struct need *need)
+static void send_repair(struct audit *a, const struct queue_audit_row *row, enum queue_id q,
+	const struct need *need)
 {
 	const struct endpoint_field *seen = &row->fields[job_fields[q]];
 	struct repair *of = mem_alloc(sizeof *of);
-	struct queue_plan plan = {
-		.intent = need->intent, .lane = need->lane, .due_ms = need->due_ms, .why = need->why };
+	struct queue_plan plan = {.intent = need->intent,
+		.lane = need->lane,
+		.due_ms = need->due_ms,
+		.why = need->why};
 
-	*of = (struct repair){ .audit = a, .queue = q };
+	*of = (struct repair){.audit = a, .queue = q};
 	a->in_flight++;
-	queue_repair(a->redis, q, row->id, seen->bytes ? seen->bytes : "", seen->bytes ? seen->len : 0,
-		need->any ? &plan : NULL, repaired, of);
+	queue_repair(a->redis, q, row->id, seen->bytes ? seen->bytes : "",
+		seen->bytes ? seen->len : 0, need->any ? &plan : NULL, repaired, of);
 }
 
-static void found(struct audit *a, const struct queue_audit_row *row, enum queue_id q, enum audit_finding f,
-	const struct need *need)
+static void found(struct audit *a, const struct queue_audit_row *row, enum queue_id q,
+	enum audit_finding f, const struct need *need)
 {
 	a->counts.found[q][f]++;
 	if (a->options.finding)
@@ -106,18 +109,20 @@ static void found(struct audit *a, const struct queue_audit_row *row, enum queue
 
 static void judge_row(struct audit *a, const struct queue_audit_row *row, int64_t now_ms)
 {
-	struct endpoint e = { .generation = 0 };
-	struct need none = { .any = false }, plan;
+	struct endpoint e = {.generation = 0};
+	struct need none = {.any = false}, plan;
 	int err = endpoint_decode(row->fields, &e, NULL);
 
 	if (err) {
-		found(a, row, QUEUE_VERIFY, err == CF_ENOTFOUND ? AUDIT_ORPHAN : AUDIT_UNREADABLE, &none);
+		found(a, row, QUEUE_VERIFY, err == CF_ENOTFOUND ? AUDIT_ORPHAN : AUDIT_UNREADABLE,
+			&none);
 		return;
 	}
 	audit_census(&a->counts, &e, now_ms);
 	for (int i = 0; i < 2; i++) {
 		enum queue_id q = (enum queue_id)i;
-		enum audit_finding f = audit_judge(&e, q, row->index_ok[i], &a->options.policy, now_ms, &plan);
+		enum audit_finding f =
+			audit_judge(&e, q, row->index_ok[i], &a->options.policy, now_ms, &plan);
 
 		if (f != AUDIT_RIGHT)
 			found(a, row, q, f, &plan);
@@ -125,7 +130,8 @@ static void judge_row(struct audit *a, const struct queue_audit_row *row, int64_
 	endpoint_release(&e);
 }
 
-static void got_slice(void *arg, int err, const struct queue_audit_row *rows, size_t n, const char *next_after)
+static void got_slice(
+	void *arg, int err, const struct queue_audit_row *rows, size_t n, const char *next_after)
 {
 	struct audit *a = arg;
 	int64_t now_ms = clock_wall_ms();

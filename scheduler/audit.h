@@ -1,9 +1,11 @@
-/* audit.h - proves, endpoint by endpoint, that what is needed is recorded, and restores it where it is not.
+/* audit.h - proves, endpoint by endpoint, that what is needed is recorded, and restores it where it
+ * is not.
  *
- * The invariant (design section 4): what needs_verify() and needs_issue() say of an endpoint stands in its
- * own job field as due, running or parked, and each index agrees. A slice of 64 endpoints is read by one
- * script, judged here, and put right by a script that compares before it writes, so that nothing that
- * changed meanwhile is touched. The leader does so for ever, `certfleet audit` once.
+ * The invariant (design section 4): what needs_verify() and needs_issue() say of an endpoint stands
+ * in its own job field as due, running or parked, and each index agrees. A slice of 64 endpoints is
+ * read by one script, judged here, and put right by a script that compares before it writes, so
+ * that nothing that changed meanwhile is touched. The leader does so for ever, `certfleet audit`
+ * once.
  */
 #pragma once
 
@@ -27,7 +29,8 @@ enum audit_finding {
 
 const char *audit_finding_name(enum audit_finding f);
 
-/** Judges one queue's job of an endpoint. *plan is what is to be recorded (any == false: nothing). */
+/** Judges one queue's job of an endpoint. *plan is what is to be recorded (any == false: nothing).
+ */
 enum audit_finding audit_judge(const struct endpoint *e, enum queue_id q, bool index_ok,
 	const struct needs_policy *policy, int64_t now_ms, struct need *plan);
 
@@ -41,9 +44,9 @@ struct audit_counts {
 	size_t repaired[2];
 	size_t failed; /* repairs that Redis refused */
 	size_t states[STATE_ACTIVE + 1];
-	size_t jobs[2][4][4]; /* queue, lane, where */
+	size_t jobs[2][4][4];           /* queue, lane, where */
 	size_t days_left[AUDIT_DAYS_N]; /* valid certificates with at most audit_days[i] left */
-	int64_t longest_life_ms; /* of a certificate */
+	int64_t longest_life_ms;        /* of a certificate */
 	int64_t took_ms;
 };
 
@@ -59,8 +62,10 @@ struct audit_options {
 	/** After each slice; may be NULL. */
 	void (*progress)(void *arg, const struct audit_counts *so_far);
 	/** Called for each finding; may be NULL. id is "" never. */
-	void (*finding)(void *arg, const char *id, enum queue_id q, enum audit_finding f, const struct need *plan);
-	/** At the end, or when Redis failed (err). The audit is freed by audit_free(), which done may call. */
+	void (*finding)(void *arg, const char *id, enum queue_id q, enum audit_finding f,
+		const struct need *plan);
+	/** At the end, or when Redis failed (err). The audit is freed by audit_free(), which done
+	 * may call. */
 	void (*done)(void *arg, int err, const struct audit_counts *counts);
 	void *arg;
 };
@@ -71,5 +76,6 @@ struct audit;
 struct audit *audit_run(uv_loop_t *loop, struct redis *redis, const struct audit_options *options);
 /** Changes the pace of what is under way. */
 void audit_pace(struct audit *a, int64_t pace_ms);
-/** Stops without a further call; frees once the loop has turned and nothing is in flight. NULL is a no-op. */
+/** Stops without a further call; frees once the loop has turned and nothing is in flight. NULL is a
+ * no-op. */
 void audit_free(struct audit *a);

@@ -3,17 +3,17 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
-static const char *const findings[] = { "right", "missing", "index", "late", "orphan", "unreadable" };
+static const char *const findings[] = {"right", "missing", "index", "late", "orphan", "unreadable"};
 
-const double audit_days[AUDIT_DAYS_N] = { 0, 1, 3, 7, 14, 30, 60, 90, 180, 400 };
+const double audit_days[AUDIT_DAYS_N] = {0, 1, 3, 7, 14, 30, 60, 90, 180, 400};
 
 const char *audit_finding_name(enum audit_finding f)
 {
 	return findings[f];
 }
 
-/* A look comes late by policy, backoff and jitter, but never by more than two rounds. Issuing waits for quota as long
- * as that takes. */
+/* A look comes late by policy, backoff and jitter, but never by more than two rounds. Issuing waits
+ * for quota as long as that takes. */
 static bool late(const struct job_record *job, enum queue_id q, const struct need *need,
 	const struct needs_policy *policy, int64_t now_ms)
 {
@@ -29,7 +29,8 @@ enum audit_finding audit_judge(const struct endpoint *e, enum queue_id q, bool i
 	const struct job_record *job = &e->jobs[q];
 	double jitter = needs_jitter(e->config.id);
 
-	*plan = q == QUEUE_VERIFY ? needs_verify(e, policy, now_ms, jitter) : needs_issue(e, policy, now_ms, jitter);
+	*plan = q == QUEUE_VERIFY ? needs_verify(e, policy, now_ms, jitter)
+				  : needs_issue(e, policy, now_ms, jitter);
 	if (!index_ok)
 		return AUDIT_INDEX;
 	if (plan->any && job->where == JOB_NONE)
@@ -54,7 +55,8 @@ size_t audit_repaired(const struct audit_counts *c)
 	return c->repaired[0] + c->repaired[1];
 }
 
-static void census_certificate(struct audit_counts *c, const struct endpoint_cert *x, int64_t now_ms)
+static void census_certificate(
+	struct audit_counts *c, const struct endpoint_cert *x, int64_t now_ms)
 {
 	double left = (double)(x->not_after_ms - now_ms) / (double)CLOCK_DAY_MS;
 	int64_t life = x->not_after_ms - x->not_before_ms;

@@ -12,16 +12,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOOK_EVERY_MS 10000
+#define LOOK_EVERY_MS      10000
 #define HEARTBEAT_EVERY_MS 60000
-#define ALIVE_TEXT "60000"
-#define FACTS_N 12
+#define ALIVE_TEXT         "60000"
+#define FACTS_N            12
 /* Hard cap, age that is kept, entries at a time. */
-#define STREAM_CAP 1000000
+#define STREAM_CAP     1000000
 #define STREAM_KEEP_MS CLOCK_DAY_MS
-#define STREAM_STEP 10000
+#define STREAM_STEP    10000
 
-static const char *const streams[] = { "results", "alerts", "edges", "changes" };
+static const char *const streams[] = {"results", "alerts", "edges", "changes"};
 
 struct trimming {
 	struct fleet *fleet;
@@ -35,7 +35,7 @@ struct fleet {
 	char *name, *nonce;
 	bool leading, busy;
 	uint64_t term;
-	uint64_t beats; /* in this term */
+	uint64_t beats;                /* in this term */
 	int64_t led_since_ms, beat_ms; /* monotonic */
 	int64_t lost;
 	struct fleet_facts facts;
@@ -64,9 +64,9 @@ static void heartbeat(struct fleet *f, int64_t now)
 	_mem_free_ char *id = mem_printf("heartbeat:%" PRIu64 ":%" PRIu64, f->term, f->beats);
 	_buf_release_ struct buf data = BUF_INIT(1024);
 	char time[CLOCK_RFC3339_LEN];
-	const char *argv[] = { "XADD", key, "*", "id", id, "type", EVENT_HEARTBEAT, "source", f->name, "subject", "",
-		"time", clock_rfc3339(f->facts.redis_ms, time), "specversion", "1.0", "datacontenttype",
-		"application/msgpack", "data", NULL };
+	const char *argv[] = {"XADD", key, "*", "id", id, "type", EVENT_HEARTBEAT, "source",
+		f->name, "subject", "", "time", clock_rfc3339(f->facts.redis_ms, time),
+		"specversion", "1.0", "datacontenttype", "application/msgpack", "data", NULL};
 	size_t lens[ARRAY_LEN(argv)];
 
 	f->beat_ms = now;
@@ -97,8 +97,9 @@ static void trimmed(void *arg, int err, const struct queue_trimmed *n)
 static void trim(struct fleet *f)
 {
 	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
-		f->trimmings[i] = (struct trimming){ .fleet = f, .stream = streams[i] };
-		queue_trim(f->redis, streams[i], STREAM_CAP, STREAM_KEEP_MS, STREAM_STEP, trimmed, &f->trimmings[i]);
+		f->trimmings[i] = (struct trimming){.fleet = f, .stream = streams[i]};
+		queue_trim(f->redis, streams[i], STREAM_CAP, STREAM_KEEP_MS, STREAM_STEP, trimmed,
+			&f->trimmings[i]);
 	}
 }
 
@@ -120,9 +121,9 @@ static void show(const struct fleet_facts *f)
 
 static void read_facts(const struct reply *reply, struct fleet_facts *f)
 {
-	int64_t *const into[FACTS_N] = { &f->redis_ms, &f->workers, &f->requests, &f->request_age_ms, &f->endpoints,
-		&f->alerts_open, &f->running[0], &f->parked[0], &f->late_ms[0], &f->running[1], &f->parked[1],
-		&f->late_ms[1] };
+	int64_t *const into[FACTS_N] = {&f->redis_ms, &f->workers, &f->requests, &f->request_age_ms,
+		&f->endpoints, &f->alerts_open, &f->running[0], &f->parked[0], &f->late_ms[0],
+		&f->running[1], &f->parked[1], &f->late_ms[1]};
 
 	for (size_t i = 0; i < FACTS_N; i++)
 		*into[i] = reply_int(reply_at(reply, i));
@@ -158,7 +159,7 @@ static void got_facts(void *arg, int err, const struct reply *reply)
 
 static void on_timer(uv_timer_t *timer)
 {
-	static const char *const argv[] = { ALIVE_TEXT };
+	static const char *const argv[] = {ALIVE_TEXT};
 	struct fleet *f = timer->data;
 
 	if (f->busy || !redis_is_up(f->redis))
@@ -167,7 +168,8 @@ static void on_timer(uv_timer_t *timer)
 	redis_script(f->redis, "fleet", 1, argv, NULL, got_facts, f);
 }
 
-struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *alerts, const char *name, const char *nonce)
+struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *alerts,
+	const char *name, const char *nonce)
 {
 	struct fleet *f = mem_zalloc(sizeof *f);
 

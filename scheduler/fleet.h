@@ -1,5 +1,5 @@
-/* fleet.h - how the fleet as a whole does: looked at each ten seconds, shown as metrics, told as alerts; the
- * heartbeat; and the trimming of streams.
+/* fleet.h - how the fleet as a whole does: looked at each ten seconds, shown as metrics, told as
+ * alerts; the heartbeat; and the trimming of streams.
  */
 #pragma once
 
@@ -18,19 +18,20 @@ struct fleet_facts {
 	int64_t requests, request_age_ms;
 	int64_t endpoints, alerts_open;
 	int64_t running[2], parked[2], late_ms[2]; /* by queue */
-	int64_t lost;                     /* entries that streams lost at their cap since the last look */
-	int64_t led_ms;                   /* how long we lead */
+	int64_t lost;   /* entries that streams lost at their cap since the last look */
+	int64_t led_ms; /* how long we lead */
 };
 
 #define FLEET_CONDITIONS 5
-/** The conditions of the whole fleet (no_worker, queue_late, requests_backlog, clocks_apart, stream_cap), open or
- * closed, from one look. Returns FLEET_CONDITIONS. */
+/** The conditions of the whole fleet (no_worker, queue_late, requests_backlog, clocks_apart,
+ * stream_cap), open or closed, from one look. Returns FLEET_CONDITIONS. */
 size_t fleet_judge(const struct fleet_facts *f, struct alert_edge out[FLEET_CONDITIONS]);
 
 struct fleet;
 
 /** Never NULL. Borrows all; name is the fleet's, nonce ours. */
-struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *alerts, const char *name, const char *nonce);
+struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *alerts,
+	const char *name, const char *nonce);
 void fleet_lead(struct fleet *f, bool leading, uint64_t term);
 void fleet_close(struct fleet *f);
 void fleet_free(struct fleet *f);

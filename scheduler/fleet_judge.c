@@ -5,17 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define GRACE_MS (60 * CLOCK_SECOND_MS) /* of a new leader: workers may be starting too */
-#define LATE_MS (5 * CLOCK_MINUTE_MS)
-#define BACKLOG 10000
+#define GRACE_MS       (60 * CLOCK_SECOND_MS) /* of a new leader: workers may be starting too */
+#define LATE_MS        (5 * CLOCK_MINUTE_MS)
+#define BACKLOG        10000
 #define BACKLOG_AGE_MS (2 * CLOCK_MINUTE_MS)
-#define CLOCKS_MS (30 * CLOCK_SECOND_MS)
+#define CLOCKS_MS      (30 * CLOCK_SECOND_MS)
 
 static void no_worker(const struct fleet_facts *f, struct alert_edge *out)
 {
 	bool open = !f->workers && f->led_ms > GRACE_MS;
 
-	alert_fleet("no_worker", open, ALERT_CRITICAL, "no worker has given a sign of life for a minute",
+	alert_fleet("no_worker", open, ALERT_CRITICAL,
+		"no worker has given a sign of life for a minute",
 		"start certfleet-worker, or see why it cannot reach Redis", out);
 }
 
@@ -37,7 +38,8 @@ static void requests_backlog(const struct fleet_facts *f, struct alert_edge *out
 	snprintf(text, sizeof text, "%lld requests wait, the oldest for %s", (long long)f->requests,
 		clock_human(f->request_age_ms, human));
 	alert_fleet("requests_backlog",
-		f->requests > BACKLOG || (f->requests && f->request_age_ms > BACKLOG_AGE_MS && f->led_ms > GRACE_MS),
+		f->requests > BACKLOG ||
+			(f->requests && f->request_age_ms > BACKLOG_AGE_MS && f->led_ms > GRACE_MS),
 		ALERT_WARNING, text, "see the scheduler's log for request_later", out);
 }
 
@@ -55,7 +57,8 @@ static void stream_cap(const struct fleet_facts *f, struct alert_edge *out)
 {
 	char text[160];
 
-	snprintf(text, sizeof text, "%lld entries of a stream were dropped before each group had read them",
+	snprintf(text, sizeof text,
+		"%lld entries of a stream were dropped before each group had read them",
 		(long long)f->lost);
 	alert_fleet("stream_cap", f->lost > 0, ALERT_WARNING, text,
 		"let the slow consumer group catch up, or remove it: XINFO GROUPS names it", out);

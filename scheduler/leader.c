@@ -49,7 +49,8 @@ static void resigned(void *arg, int err)
 	l->stop_done = NULL;
 }
 
-static void answered(void *arg, int err, bool leading, uint64_t term, int64_t redis_ms, const char *holder)
+static void answered(
+	void *arg, int err, bool leading, uint64_t term, int64_t redis_ms, const char *holder)
 {
 	struct leader *l = arg;
 	int64_t now = clock_mono_ms();

@@ -2,9 +2,10 @@
  *
  * The lease is a key in Redis with term and nonce (common/queue.h). It is renewed each third of its
  * length, and whoever stands by asks as often, so that a dead leader is replaced within lease + a
- * third. A leader steps down by its own monotonic clock a sixth of the lease before Redis could give
- * it to another, counted from when the renewal was sent: a stopped or cut-off process leads no longer
- * when it wakes. Two leaders for a moment only waste work, since everything they do is idempotent.
+ * third. A leader steps down by its own monotonic clock a sixth of the lease before Redis could
+ * give it to another, counted from when the renewal was sent: a stopped or cut-off process leads no
+ * longer when it wakes. Two leaders for a moment only waste work, since everything they do is
+ * idempotent.
  *
  *            won                        renewed
  *  follower ─────► leading ───────────────┐
@@ -32,12 +33,13 @@ enum leader_change {
 	LEADER_SAME,
 	LEADER_WON,
 	LEADER_LOST,
-	LEADER_AGAIN, /* lost and won with another term in between: whatever the old term began must end */
+	LEADER_AGAIN, /* lost and won with another term in between: whatever the old term began must
+			 end */
 };
 
 /** The answer to a hold that was sent at sent_ms. err != 0: nothing is known. */
-enum leader_change leader_state_reply(struct leader_state *s, int64_t sent_ms, int64_t now_ms, int err,
-	bool leading, uint64_t term);
+enum leader_change leader_state_reply(struct leader_state *s, int64_t sent_ms, int64_t now_ms,
+	int err, bool leading, uint64_t term);
 /** Time goes by. */
 enum leader_change leader_state_tick(struct leader_state *s, int64_t now_ms);
 

@@ -15,8 +15,8 @@ static enum leader_change lose(struct leader_state *s)
 	return LEADER_LOST;
 }
 
-enum leader_change leader_state_reply(struct leader_state *s, int64_t sent_ms, int64_t now_ms, int err,
-	bool leading, uint64_t term)
+enum leader_change leader_state_reply(struct leader_state *s, int64_t sent_ms, int64_t now_ms,
+	int err, bool leading, uint64_t term)
 {
 	bool was = s->leading, same = s->term == term;
 

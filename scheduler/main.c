@@ -56,7 +56,8 @@ int main(int argc, char **argv)
 		return status;
 	signal(SIGPIPE, SIG_IGN);
 	process_harden();
-	log_setup((enum log_level)config->log.level, (enum log_format)config->log.format, "scheduler");
+	log_setup((enum log_level)config->log.level, (enum log_format)config->log.format,
+		"scheduler");
 	status = run(config);
 	config_free(config);
 	return status;

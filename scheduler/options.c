@@ -8,14 +8,16 @@
 static const char usage[] =
 	"usage: certfleet-scheduler [-c FILE]\n"
 	"\n"
-	"The control plane of a certfleet fleet: any number may run, one leads. It takes requests, reaps\n"
+	"The control plane of a certfleet fleet: any number may run, one leads. It takes requests, "
+	"reaps\n"
 	"lapsed leases, audits, tells alerts, and serves /healthz, /readyz and /metrics.\n"
 	"\n"
 	"  -c, --config FILE   the configuration (default " CONFIG_DEFAULT ")\n"
 	"      --help          this text\n"
 	"      --version       the version\n"
 	"\n"
-	"SIGTERM or SIGINT drains: requests in work end, the lease is given back. A second one ends at once.\n"
+	"SIGTERM or SIGINT drains: requests in work end, the lease is given back. A second one "
+	"ends at once.\n"
 	"Exit status: 0 drained, 1 something is wrong (standard error says what), 2 wrong usage.\n";
 
 static int load(const char *path, struct config **config)
@@ -35,10 +37,10 @@ static int load(const char *path, struct config **config)
 int options_read(int argc, char **argv, struct config **config)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL, 0, NULL, 0 },
+		{"config", required_argument, NULL, 'c'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
 	};
 	const char *path = CONFIG_DEFAULT;
 	int letter;

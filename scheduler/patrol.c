@@ -8,10 +8,10 @@
 
 #include <stdio.h>
 
-#define PACE_MS 200       /* a million endpoints in an hour */
-#define BETWEEN_MS 5000   /* passes over a small fleet */
-#define RETRY_MS 2000     /* after a pass that Redis broke off */
-#define FINDINGS_LOGGED 20 /* of a pass; the rest is counted */
+#define PACE_MS         200  /* a million endpoints in an hour */
+#define BETWEEN_MS      5000 /* passes over a small fleet */
+#define RETRY_MS        2000 /* after a pass that Redis broke off */
+#define FINDINGS_LOGGED 20   /* of a pass; the rest is counted */
 
 struct patrol {
 	uv_timer_t timer;
@@ -45,7 +45,8 @@ static void show_jobs(const struct audit_counts *c)
 		for (int lane = 0; lane < 4; lane++)
 			for (int where = JOB_DUE; where <= JOB_PARKED; where++)
 				metric_set(&stat_jobs, (double)c->jobs[q][lane][where],
-					LABELS(queue_name((enum queue_id)q), job_lane_name((enum job_lane)lane),
+					LABELS(queue_name((enum queue_id)q),
+						job_lane_name((enum job_lane)lane),
 						job_where_name((enum job_where)where)));
 }
 
@@ -54,7 +55,8 @@ static void show(const struct audit_counts *c)
 	char le[24];
 
 	for (int s = 0; s <= STATE_ACTIVE; s++)
-		metric_set(&stat_endpoints, (double)c->states[s], LABELS(endpoint_state_name((enum endpoint_state)s)));
+		metric_set(&stat_endpoints, (double)c->states[s],
+			LABELS(endpoint_state_name((enum endpoint_state)s)));
 	for (size_t i = 0; i < AUDIT_DAYS_N; i++) {
 		snprintf(le, sizeof le, "%g", audit_days[i]);
 		metric_set(&stat_days_left, (double)c->days_left[i], LABELS(le));
@@ -63,17 +65,20 @@ static void show(const struct audit_counts *c)
 	metric_inc(&stat_audit_passes, NO_LABELS);
 	metric_set(&stat_audit_seconds, (double)c->took_ms / 1000.0, NO_LABELS);
 	for (int q = 0; q < 2; q++)
-		metric_add(&stat_audit_repaired, (double)c->repaired[q], LABELS(queue_name((enum queue_id)q)));
+		metric_add(&stat_audit_repaired, (double)c->repaired[q],
+			LABELS(queue_name((enum queue_id)q)));
 }
 
-static void on_finding(void *arg, const char *id, enum queue_id q, enum audit_finding f, const struct need *plan)
+static void on_finding(
+	void *arg, const char *id, enum queue_id q, enum audit_finding f, const struct need *plan)
 {
 	struct patrol *p = arg;
 
 	metric_inc(&stat_audit_found, LABELS(queue_name(q), audit_finding_name(f)));
 	if (p->logged++ < FINDINGS_LOGGED)
 		LOG(WARN, "audit_found", LF("endpoint", id), LF("queue", queue_name(q)),
-			LF("finding", audit_finding_name(f)), LF("needed", plan->any ? plan->why : "nothing"));
+			LF("finding", audit_finding_name(f)),
+			LF("needed", plan->any ? plan->why : "nothing"));
 }
 
 static void on_done(void *arg, int err, const struct audit_counts *c)
@@ -81,14 +86,16 @@ static void on_done(void *arg, int err, const struct audit_counts *c)
 	struct patrol *p = arg;
 
 	if (err) {
-		LOG(INFO, "audit_broken_off", LF("why", cf_strerror(err)), LF_INT("endpoints", c->endpoints));
+		LOG(INFO, "audit_broken_off", LF("why", cf_strerror(err)),
+			LF_INT("endpoints", c->endpoints));
 	} else {
 		show(c);
 		p->endpoints = (int64_t)c->endpoints;
 		p->longest_life_ms = c->longest_life_ms;
 		p->hurry = false;
 		if (audit_found(c))
-			LOG(WARN, "audit_pass", LF_INT("endpoints", c->endpoints), LF_INT("found", audit_found(c)),
+			LOG(WARN, "audit_pass", LF_INT("endpoints", c->endpoints),
+				LF_INT("found", audit_found(c)),
 				LF_INT("repaired", audit_repaired(c)), LF_INT("ms", c->took_ms));
 	}
 	audit_free(p->audit);

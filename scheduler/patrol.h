@@ -1,7 +1,8 @@
 /* patrol.h - the leader audits the fleet for ever, and shows what it counted on the way as metrics.
  *
- * Calmly (64 endpoints each pace), but at full speed when it has just taken over or when Redis turned out to be
- * another one than before: then indexes and records may be from different instants.
+ * Calmly (64 endpoints each pace), but at full speed when it has just taken over or when Redis
+ * turned out to be another one than before: then indexes and records may be from different
+ * instants.
  */
 #pragma once
 

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define TICK_MS 1000
+#define TICK_MS       1000
 #define LOOK_EVERY_MS 2000
 
 struct reap {
@@ -36,7 +36,8 @@ static void note_pause(const struct reap *r, const char *why)
 	LOG(WARN, "reaping_pauses", LF("why", why), LF_INT("ms", r->guard.lease_ms));
 }
 
-/* --- looking: GET of what was remembered, then two sections of INFO, in this order on one connection */
+/* --- looking: GET of what was remembered, then two sections of INFO, in this order on one
+ * connection */
 
 static void got_remembered(void *arg, int err, const struct reply *reply)
 {
@@ -72,7 +73,8 @@ static void got_persistence(void *arg, int err, const struct reply *reply)
 	if (!text || !r->replid[0])
 		return;
 	info_field(text, n, "loading", loading, sizeof loading);
-	why = reap_guard_look(&r->guard, clock_mono_ms(), r->replid, r->remembered, !strcmp(loading, "1"));
+	why = reap_guard_look(
+		&r->guard, clock_mono_ms(), r->replid, r->remembered, !strcmp(loading, "1"));
 	note_pause(r, why);
 	if (r->leading && strcmp(r->remembered, r->replid))
 		redis_commandv(r->redis, NULL, NULL, "SET", r->replid_key, r->replid, NULL);
@@ -116,7 +118,7 @@ static void reap_queue(struct reap *r, enum queue_id q)
 {
 	struct reaping *of = mem_alloc(sizeof *of);
 
-	*of = (struct reaping){ .reap = r, .queue = q };
+	*of = (struct reaping){.reap = r, .queue = q};
 	r->busy[q] = true;
 	queue_reap(r->redis, q, reaped, of);
 }
@@ -135,7 +137,8 @@ static void tick(uv_timer_t *timer)
 			reap_queue(r, (enum queue_id)q);
 }
 
-struct reap *reap_new(uv_loop_t *loop, struct redis *redis, int64_t worker_lease_ms, reap_moved_fn *moved, void *arg)
+struct reap *reap_new(uv_loop_t *loop, struct redis *redis, int64_t worker_lease_ms,
+	reap_moved_fn *moved, void *arg)
 {
 	struct reap *r = mem_zalloc(sizeof *r);
 

@@ -33,7 +33,8 @@ const char *reap_guard_look(struct reap_guard *g, int64_t now_ms, const char *re
 	return NULL;
 }
 
-const char *reap_guard_clock(struct reap_guard *g, int64_t sent_ms, int64_t received_ms, int64_t redis_ms)
+const char *reap_guard_clock(
+	struct reap_guard *g, int64_t sent_ms, int64_t received_ms, int64_t redis_ms)
 {
 	int64_t trip = received_ms - sent_ms;
 	int64_t ahead = redis_ms - (sent_ms + trip / 2);

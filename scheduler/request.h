@@ -1,9 +1,10 @@
-/* request.h - one entry of the `requests` stream read, judged, and turned into what is to be written.
+/* request.h - one entry of the `requests` stream read, judged, and turned into what is to be
+ * written.
  *
- * Who writes that stream is an operator, but a program too: everything is checked, and what is wrong is
- * refused with a code and one sentence, never with silence. Two steps, both functions of values:
- * request_parse() reads the entry; request_decide() sets it against the endpoint as it is now. An
- * entry whose endpoint changed in between is decided again.
+ * Who writes that stream is an operator, but a program too: everything is checked, and what is
+ * wrong is refused with a code and one sentence, never with silence. Two steps, both functions of
+ * values: request_parse() reads the entry; request_decide() sets it against the endpoint as it is
+ * now. An entry whose endpoint changed in between is decided again.
  */
 #pragma once
 
@@ -15,11 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REQUEST_DATA_MAX 65536 /* bytes of msgpack */
-#define REQUEST_SOURCE_MAX 128
-#define REQUEST_ID_MAX 128
+#define REQUEST_DATA_MAX      65536 /* bytes of msgpack */
+#define REQUEST_SOURCE_MAX    128
+#define REQUEST_ID_MAX        128
 #define REQUEST_STREAM_ID_MAX 41
-#define REQUEST_ID_TRIES 50 /* "shop.example.com-50" is the last that is tried */
+#define REQUEST_ID_TRIES      50 /* "shop.example.com-50" is the last that is tried */
 
 enum request_op {
 	REQUEST_OP_NONE, /* the entry is refused, whatever it wanted */
@@ -47,7 +48,8 @@ struct request_refusal {
 struct request {
 	char stream_id[REQUEST_STREAM_ID_MAX + 1];
 	char source[REQUEST_SOURCE_MAX + 1];
-	char id[REQUEST_ID_MAX + 1]; /* of the request; the stream id if it had none that is legible */
+	char id[REQUEST_ID_MAX +
+		1]; /* of the request; the stream id if it had none that is legible */
 	char type[64];
 	enum request_op op;
 	char endpoint[ENDPOINT_ID_MAX + 1]; /* given, or made from the first name */
@@ -64,18 +66,20 @@ struct request {
 	bool has_tenant, has_type, has_target, has_authority, has_profile, has_key_type, has_names;
 };
 
-/** 0, or CF_EINVAL with *no filled; then source, id, stream_id and type are still set as far as they could
- * be read, so that the refusal can be addressed. out need not be initialized; release it in both cases. */
+/** 0, or CF_EINVAL with *no filled; then source, id, stream_id and type are still set as far as
+ * they could be read, so that the refusal can be addressed. out need not be initialized; release it
+ * in both cases. */
 int request_parse(const char *stream_id, const struct request_field *fields, size_t n,
 	struct request *out, struct request_refusal *no);
 void request_release(struct request *r);
 
-/** The key of the answer without the fleet's prefix: "req:SOURCE:ID", with % and : in the source as %25 and %3A. */
+/** The key of the answer without the fleet's prefix: "req:SOURCE:ID", with % and : in the source as
+ * %25 and %3A. */
 #define REQUEST_ANSWER_NAME_SIZE (8 + 3 * REQUEST_SOURCE_MAX + REQUEST_ID_MAX)
 char *request_answer_name(const struct request *r, char out[REQUEST_ANSWER_NAME_SIZE]);
 
-/** Number try (1 …) of the ids for an endpoint that was added without one: the base, base-2, base-3 …
- * The base is cut where the suffix would not fit. */
+/** Number try (1 …) of the ids for an endpoint that was added without one: the base, base-2, base-3
+ * … The base is cut where the suffix would not fit. */
 void request_endpoint_id(const struct request *r, unsigned try, char out[ENDPOINT_ID_MAX + 1]);
 
 /** What the fleet allows. */
@@ -95,11 +99,12 @@ enum request_verdict {
 
 /** What is to be written; see struct queue_apply. */
 struct request_effect {
-	const char *op; /* "add", "update", "remove", "touch" */
+	const char *op;                /* "add", "update", "remove", "touch" */
 	struct endpoint_config config; /* owned */
 	uint64_t generation;           /* after it is applied */
 	bool new_generation;
-	const char **added, **dropped; /* owned arrays; texts borrowed from config and from the endpoint */
+	const char **added,
+		**dropped; /* owned arrays; texts borrowed from config and from the endpoint */
 	size_t added_n, dropped_n;
 	struct need verify, issue; /* any == false: not asked */
 	const char *event;         /* a second event beside request.done; NULL: none */
@@ -108,9 +113,9 @@ struct request_effect {
 
 void request_effect_release(struct request_effect *f);
 
-/** Sets r against the endpoint (NULL: there is none by the id). id is what request_endpoint_id() gave for an
- * add, else r->endpoint. *out is filled for REQUEST_APPLY only, *no for REQUEST_REFUSED only. The
- * effect borrows from e. */
+/** Sets r against the endpoint (NULL: there is none by the id). id is what request_endpoint_id()
+ * gave for an add, else r->endpoint. *out is filled for REQUEST_APPLY only, *no for REQUEST_REFUSED
+ * only. The effect borrows from e. */
 enum request_verdict request_decide(const struct request *r, const char *id,
 	const struct endpoint *e, const struct request_policy *policy, int64_t now_ms,
 	struct request_effect *out, struct request_refusal *no);

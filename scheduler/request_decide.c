@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+static enum request_verdict refused(struct request_refusal *no, const char *code,
+	const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-static enum request_verdict refused(struct request_refusal *no, const char *code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static enum request_verdict refused(struct request_refusal *no, const char *code, const char *format, ...)
+static enum request_verdict refused(
+	struct request_refusal *no, const char *code, const char *format, ...)
 {
 	va_list ap;
 
@@ -49,7 +49,8 @@ static bool has_name(const struct endpoint_config *c, const char *name)
 }
 
 /* Borrowed names of `of` that `in` lacks. */
-static const char **difference(const struct endpoint_config *of, const struct endpoint_config *in, size_t *n)
+static const char **difference(
+	const struct endpoint_config *of, const struct endpoint_config *in, size_t *n)
 {
 	const char **out = mem_array(of->names_n ? of->names_n : 1, sizeof *out);
 
@@ -84,17 +85,18 @@ static void overlay(struct endpoint_config *c, const struct request *r)
 		set_names(c, r);
 }
 
-static enum request_verdict check_config(struct endpoint_config *c, const struct request_policy *policy,
-	struct request_refusal *no)
+static enum request_verdict check_config(
+	struct endpoint_config *c, const struct request_policy *policy, struct request_refusal *no)
 {
 	if (c->authority[0] && !among(policy->authorities, policy->authorities_n, c->authority))
-		return refused(no, "unknown_authority", "the authority \"%s\" is not in the configuration",
-			c->authority);
+		return refused(no, "unknown_authority",
+			"the authority \"%s\" is not in the configuration", c->authority);
 	for (size_t i = 0; i < c->names_n; i++)
 		for (size_t z = 0; z < policy->zones_n; z++)
 			if (name_is_under(name_base(c->names[i]), policy->zones[z]))
 				return refused(no, "invalid",
-					"the name \"%s\" lies in the challenge zone %s, which is certfleet's own",
+					"the name \"%s\" lies in the challenge zone %s, which is "
+					"certfleet's own",
 					c->names[i], policy->zones[z]);
 	if (endpoint_config_check(c, &no->why)) {
 		snprintf(no->code, sizeof no->code, "invalid");
@@ -118,10 +120,10 @@ static struct need hastened(struct need n, int64_t now_ms)
 }
 
 /* What the endpoint will need once it is written as the effect says. */
-static void plan(struct request_effect *f, const struct endpoint *e, const struct request_policy *policy,
-	int64_t now_ms)
+static void plan(struct request_effect *f, const struct endpoint *e,
+	const struct request_policy *policy, int64_t now_ms)
 {
-	struct endpoint then = e ? *e : (struct endpoint){ .generation = 0 };
+	struct endpoint then = e ? *e : (struct endpoint){.generation = 0};
 	double jitter = needs_jitter(f->config.id);
 
 	then.config = f->config;
@@ -131,8 +133,9 @@ static void plan(struct request_effect *f, const struct endpoint *e, const struc
 	f->issue = hastened(needs_issue(&then, &policy->needs, now_ms, jitter), now_ms);
 }
 
-static enum request_verdict decide_add(const struct request *r, const char *id, const struct endpoint *e,
-	const struct request_policy *policy, int64_t now_ms, struct request_effect *f, struct request_refusal *no)
+static enum request_verdict decide_add(const struct request *r, const char *id,
+	const struct endpoint *e, const struct request_policy *policy, int64_t now_ms,
+	struct request_effect *f, struct request_refusal *no)
 {
 	const char *tenant = r->has_tenant ? r->tenant : "default";
 	struct endpoint_config *c = &f->config;
@@ -183,8 +186,8 @@ static enum request_verdict decide_update(const struct request *r, const struct 
 	return REQUEST_APPLY;
 }
 
-static enum request_verdict decide_touch(const struct request *r, const struct endpoint *e, int64_t now_ms,
-	struct request_effect *f, struct request_refusal *no)
+static enum request_verdict decide_touch(const struct request *r, const struct endpoint *e,
+	int64_t now_ms, struct request_effect *f, struct request_refusal *no)
 {
 	f->op = "touch";
 	if (r->op == REQUEST_OP_VERIFY) {
@@ -193,8 +196,8 @@ static enum request_verdict decide_touch(const struct request *r, const struct e
 		f->config.renew_asked_ms = now_ms;
 		f->timeline = "renew_asked";
 	} else if (!e->has_cert || e->cert.revoked_ms) {
-		return refused(no, "no_certificate", "the endpoint \"%s\" has no certificate to revoke",
-			e->config.id);
+		return refused(no, "no_certificate",
+			"the endpoint \"%s\" has no certificate to revoke", e->config.id);
 	} else {
 		f->config.revoke_asked_ms = now_ms;
 		f->config.revoke_reason = r->reason;
@@ -205,13 +208,13 @@ static enum request_verdict decide_touch(const struct request *r, const struct e
 
 static void ask_now(struct need *n, enum job_intent intent, int64_t now_ms)
 {
-	*n = (struct need){ .any = true, .intent = intent, .lane = LANE_PERSON, .due_ms = now_ms };
+	*n = (struct need){.any = true, .intent = intent, .lane = LANE_PERSON, .due_ms = now_ms};
 	snprintf(n->why, sizeof n->why, "asked");
 }
 
 /* The plan follows from the fields; what was asked for by name comes at once whatever they say. */
-static void plan_for(const struct request *r, const struct endpoint *e, const struct request_policy *policy,
-	int64_t now_ms, struct request_effect *f)
+static void plan_for(const struct request *r, const struct endpoint *e,
+	const struct request_policy *policy, int64_t now_ms, struct request_effect *f)
 {
 	plan(f, e, policy, now_ms);
 	if (r->op == REQUEST_OP_VERIFY) {
@@ -233,13 +236,14 @@ static void plan_for(const struct request *r, const struct endpoint *e, const st
 }
 
 static enum request_verdict decide_known(const struct request *r, const struct endpoint *e,
-	const struct request_policy *policy, int64_t now_ms, struct request_effect *f, struct request_refusal *no)
+	const struct request_policy *policy, int64_t now_ms, struct request_effect *f,
+	struct request_refusal *no)
 {
 	if (r->has_tenant && strcmp(r->tenant, e->config.tenant))
 		return refused(no, r->op == REQUEST_OP_UPDATE ? "invalid" : "not_found",
-			r->op == REQUEST_OP_UPDATE
-				? "the tenant of an endpoint cannot be changed: remove it and add it anew"
-				: "there is no endpoint \"%s\" of this tenant",
+			r->op == REQUEST_OP_UPDATE ? "the tenant of an endpoint cannot be changed: "
+						     "remove it and add it anew"
+						   : "there is no endpoint \"%s\" of this tenant",
 			r->endpoint);
 	if (e->config.removing && r->op != REQUEST_OP_REMOVE)
 		return refused(no, "removing", "the endpoint \"%s\" is being removed", r->endpoint);
@@ -255,11 +259,11 @@ static enum request_verdict decide_known(const struct request *r, const struct e
 	return REQUEST_APPLY;
 }
 
-enum request_verdict request_decide(const struct request *r, const char *id, const struct endpoint *e,
-	const struct request_policy *policy, int64_t now_ms, struct request_effect *out,
-	struct request_refusal *no)
+enum request_verdict request_decide(const struct request *r, const char *id,
+	const struct endpoint *e, const struct request_policy *policy, int64_t now_ms,
+	struct request_effect *out, struct request_refusal *no)
 {
-	struct request_effect f = { .op = NULL };
+	struct request_effect f = {.op = NULL};
 	enum request_verdict verdict;
 
 	memset(no, 0, sizeof *no);

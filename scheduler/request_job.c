@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROUNDS_MAX 64 /* reads of the endpoint before the request is left for later */
+#define ROUNDS_MAX       64 /* reads of the endpoint before the request is left for later */
 #define CONFIG_BYTES_MAX 65536
 #define ANSWER_BYTES_MAX 4096
-#define HIDDEN "~" /* before the source: an answer that nobody may see before the barrier */
+#define HIDDEN           "~" /* before the source: an answer that nobody may see before the barrier */
 
 struct request_job {
 	const struct request_context *context;
@@ -44,20 +44,23 @@ static void log_end(const struct request_job *job, bool dup)
 	const struct request *r = &job->request;
 
 	if (dup)
-		LOG(INFO, "request_repeated", LF("type", r->type), LF("endpoint", job->id), LF("source", r->source),
-			LF("request", r->id));
+		LOG(INFO, "request_repeated", LF("type", r->type), LF("endpoint", job->id),
+			LF("source", r->source), LF("request", r->id));
 	else if (job->refused)
-		LOG(INFO, "request_refused", LF("type", r->type), LF("endpoint", job->id), LF("source", r->source),
-			LF("request", r->id), LF("code", job->refusal.code), LF("why", job->refusal.why.text));
+		LOG(INFO, "request_refused", LF("type", r->type), LF("endpoint", job->id),
+			LF("source", r->source), LF("request", r->id),
+			LF("code", job->refusal.code), LF("why", job->refusal.why.text));
 	else
-		LOG(INFO, "request_applied", LF("type", r->type), LF("endpoint", job->id), LF("source", r->source),
-			LF("request", r->id));
+		LOG(INFO, "request_applied", LF("type", r->type), LF("endpoint", job->id),
+			LF("source", r->source), LF("request", r->id));
 }
 
 static void finish(struct request_job *job, bool dup)
 {
 	log_end(job, dup);
-	end(job, dup ? REQUEST_END_REPEATED : job->refused ? REQUEST_END_REFUSED : REQUEST_END_DONE);
+	end(job, dup            ? REQUEST_END_REPEATED
+		 : job->refused ? REQUEST_END_REFUSED
+				: REQUEST_END_DONE);
 }
 
 /* --- behind a barrier */
@@ -75,7 +78,7 @@ static void answered(void *arg, int err, const struct reply *reply)
 static void publish(struct request_job *job)
 {
 	const struct request *r = &job->request;
-	const char *argv[] = { r->source, r->id, r->stream_id };
+	const char *argv[] = {r->source, r->id, r->stream_id};
 
 	redis_script(job->context->redis, "answer", ARRAY_LEN(argv), argv, NULL, answered, job);
 }
@@ -161,7 +164,7 @@ static void refuse(struct request_job *job)
 	a.answer = answer.data;
 	a.answer_len = answer.len;
 	a.events[a.events_n++] = (struct queue_event){
-		.type = EVENT_REQUEST_REFUSED, .id = id, .data = answer.data, .len = answer.len };
+		.type = EVENT_REQUEST_REFUSED, .id = id, .data = answer.data, .len = answer.len};
 	queue_apply(job->context->redis, &a, applied, job);
 }
 
@@ -184,12 +187,15 @@ static const struct queue_plan *plan_of(const struct need *need, struct queue_pl
 {
 	if (!need->any)
 		return NULL;
-	*out = (struct queue_plan){
-		.intent = need->intent, .lane = need->lane, .due_ms = need->due_ms, .why = need->why };
+	*out = (struct queue_plan){.intent = need->intent,
+		.lane = need->lane,
+		.due_ms = need->due_ms,
+		.why = need->why};
 	return out;
 }
 
-static void timeline_entry(const char *what, int64_t now_ms, const struct request *r, struct buf *out)
+static void timeline_entry(
+	const char *what, int64_t now_ms, const struct request *r, struct buf *out)
 {
 	size_t map = mp_map_open(out);
 
@@ -202,7 +208,8 @@ static void timeline_entry(const char *what, int64_t now_ms, const struct reques
 /* The buffers that an application borrows while it is sent. */
 struct parcel {
 	struct buf config, answer, event, timeline;
-	char done_id[REQUEST_SOURCE_MAX + REQUEST_ID_MAX + 32], event_id[REQUEST_SOURCE_MAX + REQUEST_ID_MAX + 32];
+	char done_id[REQUEST_SOURCE_MAX + REQUEST_ID_MAX + 32],
+		event_id[REQUEST_SOURCE_MAX + REQUEST_ID_MAX + 32];
 	char source[REQUEST_SOURCE_MAX + 2];
 	struct queue_plan verify, issue;
 };
@@ -215,7 +222,8 @@ static void parcel_release(struct parcel *p)
 	buf_release(&p->timeline);
 }
 
-static int pack(const struct request_job *job, const struct request_effect *f, int64_t now_ms, struct parcel *p)
+static int pack(const struct request_job *job, const struct request_effect *f, int64_t now_ms,
+	struct parcel *p)
 {
 	int err;
 
@@ -225,7 +233,8 @@ static int pack(const struct request_job *job, const struct request_effect *f, i
 	p->timeline = BUF_INIT(1024);
 	event_id(job, "req", p->done_id, sizeof p->done_id);
 	event_id(job, "endpoint", p->event_id, sizeof p->event_id);
-	snprintf(p->source, sizeof p->source, "%s%s", hidden(job) ? HIDDEN : "", job->request.source);
+	snprintf(p->source, sizeof p->source, "%s%s", hidden(job) ? HIDDEN : "",
+		job->request.source);
 	if (f->timeline)
 		timeline_entry(f->timeline, now_ms, &job->request, &p->timeline);
 	if ((err = endpoint_config_encode(&f->config, &p->config)) ||
@@ -235,7 +244,8 @@ static int pack(const struct request_job *job, const struct request_effect *f, i
 	return 0;
 }
 
-static void send_effect(struct request_job *job, const struct request_effect *f, uint64_t seen, struct parcel *p)
+static void send_effect(
+	struct request_job *job, const struct request_effect *f, uint64_t seen, struct parcel *p)
 {
 	const struct request *r = &job->request;
 	struct queue_apply a = {
@@ -262,22 +272,28 @@ static void send_effect(struct request_job *job, const struct request_effect *f,
 	};
 
 	if (!hidden(job)) /* else the answer's script says it */
-		a.events[a.events_n++] = (struct queue_event){ .type = EVENT_REQUEST_DONE,
-			.id = p->done_id, .data = p->answer.data, .len = p->answer.len };
+		a.events[a.events_n++] = (struct queue_event){.type = EVENT_REQUEST_DONE,
+			.id = p->done_id,
+			.data = p->answer.data,
+			.len = p->answer.len};
 	if (f->event)
-		a.events[a.events_n++] = (struct queue_event){
-			.type = f->event, .id = p->event_id, .data = p->event.data, .len = p->event.len };
+		a.events[a.events_n++] = (struct queue_event){.type = f->event,
+			.id = p->event_id,
+			.data = p->event.data,
+			.len = p->event.len};
 	queue_apply(job->context->redis, &a, applied, job);
 }
 
-static void apply(struct request_job *job, const struct request_effect *f, uint64_t seen, int64_t now_ms)
+static void apply(
+	struct request_job *job, const struct request_effect *f, uint64_t seen, int64_t now_ms)
 {
 	struct parcel p;
 	int err = pack(job, f, now_ms, &p);
 
 	if (err) {
 		snprintf(job->refusal.code, sizeof job->refusal.code, "invalid");
-		why_set(&job->refusal.why, err, "the endpoint's record would be %s", cf_strerror(err));
+		why_set(&job->refusal.why, err, "the endpoint's record would be %s",
+			cf_strerror(err));
 		refuse(job);
 	} else {
 		send_effect(job, f, seen, &p);
@@ -295,7 +311,8 @@ static void next_id(struct request_job *job)
 		return;
 	}
 	snprintf(job->refusal.code, sizeof job->refusal.code, "exists");
-	why_set(&job->refusal.why, 0, "the ids %s to %s are taken: give one", job->request.endpoint, job->id);
+	why_set(&job->refusal.why, 0, "the ids %s to %s are taken: give one", job->request.endpoint,
+		job->id);
 	refuse(job);
 }
 
@@ -304,7 +321,8 @@ static void decide(struct request_job *job, const struct endpoint *e)
 	struct request_effect effect;
 	int64_t now_ms = clock_wall_ms();
 
-	switch (request_decide(&job->request, job->id, e, &job->context->policy, now_ms, &effect, &job->refusal)) {
+	switch (request_decide(
+		&job->request, job->id, e, &job->context->policy, now_ms, &effect, &job->refusal)) {
 	case REQUEST_APPLY:
 		apply(job, &effect, e ? e->generation : 0, now_ms);
 		request_effect_release(&effect);
@@ -321,8 +339,8 @@ static void got_endpoint(void *arg, int err, const struct reply *reply)
 {
 	struct endpoint_field fields[ENDPOINT_FIELDS_N];
 	struct request_job *job = arg;
-	struct endpoint e = { .generation = 0 };
-	struct why why = { "" };
+	struct endpoint e = {.generation = 0};
+	struct why why = {""};
 
 	if (err) {
 		later(job, "read", err);
@@ -333,7 +351,8 @@ static void got_endpoint(void *arg, int err, const struct reply *reply)
 	err = endpoint_decode(fields, &e, &why);
 	if (err && err != CF_ENOTFOUND) {
 		snprintf(job->refusal.code, sizeof job->refusal.code, "unreadable");
-		why_set(&job->refusal.why, err, "the record of the endpoint \"%s\" cannot be read: %s", job->id, why.text);
+		why_set(&job->refusal.why, err,
+			"the record of the endpoint \"%s\" cannot be read: %s", job->id, why.text);
 		refuse(job);
 		return;
 	}
@@ -344,8 +363,8 @@ static void got_endpoint(void *arg, int err, const struct reply *reply)
 
 static void read_endpoint(struct request_job *job)
 {
-	static const char *const names[] = { ENDPOINT_FIELDS };
-	const char *argv[2 + ENDPOINT_FIELDS_N] = { "HMGET" };
+	static const char *const names[] = {ENDPOINT_FIELDS};
+	const char *argv[2 + ENDPOINT_FIELDS_N] = {"HMGET"};
 	_mem_free_ char *key = NULL;
 
 	if (job->rounds++ == ROUNDS_MAX) {
@@ -373,7 +392,8 @@ static void seen_answer(void *arg, int err, const struct reply *reply)
 		read_endpoint(job);
 }
 
-/* Behind a barrier the script that applies knows only the hidden answer, so the visible one is looked for here. */
+/* Behind a barrier the script that applies knows only the hidden answer, so the visible one is
+ * looked for here. */
 static void look_for_answer(struct request_job *job)
 {
 	char name[REQUEST_ANSWER_NAME_SIZE];

@@ -17,9 +17,12 @@ static const struct {
 	const char *type;
 	enum request_op op;
 } types[] = {
-	{ REQUEST_ADD, REQUEST_OP_ADD },       { REQUEST_UPDATE, REQUEST_OP_UPDATE },
-	{ REQUEST_REMOVE, REQUEST_OP_REMOVE }, { REQUEST_VERIFY, REQUEST_OP_VERIFY },
-	{ REQUEST_RENEW, REQUEST_OP_RENEW },   { REQUEST_REVOKE, REQUEST_OP_REVOKE },
+	{REQUEST_ADD, REQUEST_OP_ADD},
+	{REQUEST_UPDATE, REQUEST_OP_UPDATE},
+	{REQUEST_REMOVE, REQUEST_OP_REMOVE},
+	{REQUEST_VERIFY, REQUEST_OP_VERIFY},
+	{REQUEST_RENEW, REQUEST_OP_RENEW},
+	{REQUEST_REVOKE, REQUEST_OP_REVOKE},
 };
 
 /* RFC 5280 section 5.3.1; those that a subscriber may give. */
@@ -27,8 +30,12 @@ static const struct {
 	const char *name;
 	int32_t code;
 } reasons[] = {
-	{ "unspecified", 0 },        { "keyCompromise", 1 }, { "affiliationChanged", 3 }, { "superseded", 4 },
-	{ "cessationOfOperation", 5 }, { "privilegeWithdrawn", 9 },
+	{"unspecified", 0},
+	{"keyCompromise", 1},
+	{"affiliationChanged", 3},
+	{"superseded", 4},
+	{"cessationOfOperation", 5},
+	{"privilegeWithdrawn", 9},
 };
 
 static int refuse(struct request_refusal *no, const char *code)
@@ -52,7 +59,8 @@ static int invalid(struct request_refusal *no, const char *format, ...)
 	return refuse(no, "invalid");
 }
 
-static const struct request_field *field_of(const struct request_field *fields, size_t n, const char *name)
+static const struct request_field *field_of(
+	const struct request_field *fields, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!strcmp(fields[i].name, name))
@@ -60,7 +68,8 @@ static const struct request_field *field_of(const struct request_field *fields, 
 	return NULL;
 }
 
-/* Printable ASCII without blanks: these go into a key's name, where ':' parts them, and back to the sender. */
+/* Printable ASCII without blanks: these go into a key's name, where ':' parts them, and back to the
+ * sender. */
 static bool take_attribute(const struct request_field *f, char *out, size_t max)
 {
 	if (!f || !f->value_len || f->value_len > max)
@@ -73,8 +82,8 @@ static bool take_attribute(const struct request_field *f, char *out, size_t max)
 	return true;
 }
 
-static int parse_attributes(const struct request_field *fields, size_t n, struct request *r,
-	struct request_refusal *no)
+static int parse_attributes(
+	const struct request_field *fields, size_t n, struct request *r, struct request_refusal *no)
 {
 	const struct request_field *version = field_of(fields, n, "specversion");
 	bool source = take_attribute(field_of(fields, n, "source"), r->source, REQUEST_SOURCE_MAX);
@@ -86,11 +95,14 @@ static int parse_attributes(const struct request_field *fields, size_t n, struct
 		source = false;
 	}
 	if (!source)
-		return invalid(no, "the field \"source\" must be 1 to %d printable ASCII characters that do not "
-				   "begin with ~",
+		return invalid(no,
+			"the field \"source\" must be 1 to %d printable ASCII characters that do "
+			"not "
+			"begin with ~",
 			REQUEST_SOURCE_MAX);
 	if (!id)
-		return invalid(no, "the field \"id\" must be 1 to %d printable ASCII characters", REQUEST_ID_MAX);
+		return invalid(no, "the field \"id\" must be 1 to %d printable ASCII characters",
+			REQUEST_ID_MAX);
 	if (!type)
 		return invalid(no, "the field \"type\" is missing or not readable");
 	if (version && (version->value_len != 3 || memcmp(version->value, "1.0", 3)))
@@ -105,8 +117,10 @@ static int parse_op(struct request *r, struct request_refusal *no)
 			r->op = types[i].op;
 			return 0;
 		}
-	return invalid(no, "the type \"%s\" is not known: endpoint.add, .update, .remove, .verify, .renew or .revoke "
-			   "is expected",
+	return invalid(no,
+		"the type \"%s\" is not known: endpoint.add, .update, .remove, .verify, .renew or "
+		".revoke "
+		"is expected",
 		r->type);
 }
 
@@ -156,7 +170,8 @@ static int take_names(const struct mp *map, struct request *r, struct request_re
 		return mp_err(map->doc);
 	count = mp_count(&names);
 	if (count < 1 || count > ENDPOINT_NAMES_MAX)
-		return invalid(no, "names: 1 to %d are expected, not %u", ENDPOINT_NAMES_MAX, (unsigned)count);
+		return invalid(no, "names: 1 to %d are expected, not %u", ENDPOINT_NAMES_MAX,
+			(unsigned)count);
 	r->names = mem_array(count, sizeof *r->names);
 	r->has_names = true;
 	for (struct mp_iter it = mp_iter(&names); mp_next(&it, &one);) {
@@ -215,7 +230,8 @@ static int take_reason(const struct mp *map, struct request *r)
 			return 0;
 		}
 	return mp_fail(&at, CF_EPROTO,
-		"unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or "
+		"unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation "
+		"or "
 		"privilegeWithdrawn is expected");
 }
 
@@ -227,8 +243,8 @@ static bool take_word(const struct mp *map, const char *key, char *out, size_t s
 	return mp_get(map, key, &at) && !mp_as_text(&at, out, size);
 }
 
-static const char *const known_keys[] = { "id", "tenant", "names", "type", "target", "authority", "profile",
-	"key_type", "reason", "V" };
+static const char *const known_keys[] = {"id", "tenant", "names", "type", "target", "authority",
+	"profile", "key_type", "reason", "V"};
 
 /* A misspelt key would otherwise be a wish that silently does not come true. */
 static int only_known_keys(const struct mp *map, struct request_refusal *no)
@@ -242,7 +258,8 @@ static int only_known_keys(const struct mp *map, struct request_refusal *no)
 			known = strlen(known_keys[i]) == value.key_len &&
 				!memcmp(known_keys[i], value.key, value.key_len);
 		if (!known)
-			return invalid(no, "data: the key \"%.*s\" is not known", (int)value.key_len, value.key);
+			return invalid(no, "data: the key \"%.*s\" is not known",
+				(int)value.key_len, value.key);
 	}
 	return 0;
 }
@@ -259,24 +276,26 @@ static int read_map(const struct mp *map, struct request *r, struct request_refu
 	r->has_tenant = take_word(map, "tenant", r->tenant, sizeof r->tenant);
 	r->has_authority = take_word(map, "authority", r->authority, sizeof r->authority);
 	r->has_profile = take_word(map, "profile", r->profile, sizeof r->profile);
-	if ((err = take_type(map, r)) || (err = take_key_type(map, r)) || (err = take_reason(map, r)) ||
-		(err = take_host(map, r, no)) || (err = take_names(map, r, no)))
+	if ((err = take_type(map, r)) || (err = take_key_type(map, r)) ||
+		(err = take_reason(map, r)) || (err = take_host(map, r, no)) ||
+		(err = take_names(map, r, no)))
 		return err;
 	return mp_err(map->doc);
 }
 
-static int parse_data(const struct request_field *data, struct request *r, struct request_refusal *no)
+static int parse_data(
+	const struct request_field *data, struct request *r, struct request_refusal *no)
 {
 	struct mp_doc doc;
 	struct mp map;
-	struct why why = { "" };
+	struct why why = {""};
 	int err;
 
 	if (!data)
 		return invalid(no, "the field \"data\" is missing");
 	if (data->value_len > REQUEST_DATA_MAX)
-		return invalid(no, "the field \"data\" has %zu bytes: at most %d are allowed", data->value_len,
-			REQUEST_DATA_MAX);
+		return invalid(no, "the field \"data\" has %zu bytes: at most %d are allowed",
+			data->value_len, REQUEST_DATA_MAX);
 	err = mp_open(&doc, data->value, data->value_len, &map, &why);
 	if (!err)
 		err = read_map(&map, r, no);
@@ -307,8 +326,8 @@ static bool valid_word(const char *s)
 {
 	size_t n = strlen(s);
 
-	return n && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n && s[0] != '.' && s[0] != '-' &&
-	       s[0] != '_';
+	return n && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n && s[0] != '.' &&
+	       s[0] != '-' && s[0] != '_';
 }
 
 static int check_words(const struct request *r, struct request_refusal *no)
@@ -329,7 +348,8 @@ static int check_words(const struct request *r, struct request_refusal *no)
 static int check_whole(struct request *r, struct request_refusal *no)
 {
 	if (r->op != REQUEST_OP_ADD)
-		return r->has_endpoint ? 0 : invalid(no, "data: \"id\" is missing: which endpoint?");
+		return r->has_endpoint ? 0
+				       : invalid(no, "data: \"id\" is missing: which endpoint?");
 	if (!r->has_names)
 		return invalid(no, "data: \"names\" is missing: which names?");
 	if (!r->has_type)
@@ -352,7 +372,8 @@ int request_parse(const char *stream_id, const struct request_field *fields, siz
 		snprintf(out->source, sizeof out->source, "unknown");
 	if (!out->id[0])
 		snprintf(out->id, sizeof out->id, "%s", stream_id);
-	if (err || (err = parse_op(out, no)) || (err = parse_data(field_of(fields, n, "data"), out, no)) ||
+	if (err || (err = parse_op(out, no)) ||
+		(err = parse_data(field_of(fields, n, "data"), out, no)) ||
 		(err = check_words(out, no)) || (err = check_whole(out, no)))
 		out->op = REQUEST_OP_NONE;
 	return err ? CF_EINVAL : 0;

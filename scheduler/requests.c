@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BATCH 64
-#define BATCH_TEXT "64"
-#define FIELDS_MAX 32
-#define BLOCK_MS "1500" /* below the deadline of a command */
-#define TICK_MS 100
+#define BATCH         64
+#define BATCH_TEXT    "64"
+#define FIELDS_MAX    32
+#define BLOCK_MS      "1500" /* below the deadline of a command */
+#define TICK_MS       100
 #define WALK_EVERY_MS 2000 /* over what stayed pending */
-#define PAUSE_MS 1000      /* after a failure */
+#define PAUSE_MS      1000 /* after a failure */
 
 enum slot_state { SLOT_WAITING, SLOT_RUNNING, SLOT_DONE };
 
@@ -29,7 +29,7 @@ struct requests {
 	struct request_context context;
 	char *key;
 	bool leading, reading, grouped, starting;
-	bool walking;   /* over the pending; else new entries */
+	bool walking;    /* over the pending; else new entries */
 	char cursor[48]; /* last id of the walk */
 	int64_t walk_ms, not_before_ms;
 	struct slot slots[BATCH];
@@ -45,7 +45,8 @@ static bool blocked(const struct requests *r, size_t i)
 	const char *key = request_job_key(r->slots[i].job);
 
 	for (size_t k = 0; key[0] && k < i; k++)
-		if (r->slots[k].state != SLOT_DONE && !strcmp(request_job_key(r->slots[k].job), key))
+		if (r->slots[k].state != SLOT_DONE &&
+			!strcmp(request_job_key(r->slots[k].job), key))
 			return true;
 	return false;
 }
@@ -68,10 +69,11 @@ static void clear(struct requests *r)
 
 static void count(const struct request_job *job, enum request_end end)
 {
-	static const char *const ends[] = { "done", "refused", "repeated", "later" };
+	static const char *const ends[] = {"done", "refused", "repeated", "later"};
 	const struct request *q = request_job_request(job);
 
-	metric_inc(&stat_requests, LABELS(q->op == REQUEST_OP_NONE ? "malformed" : q->type, ends[end]));
+	metric_inc(&stat_requests,
+		LABELS(q->op == REQUEST_OP_NONE ? "malformed" : q->type, ends[end]));
 }
 
 static void job_done(void *arg, struct request_job *job, enum request_end end)
@@ -119,8 +121,9 @@ static void add_entry(struct requests *r, const struct reply *entry)
 		fields[i].name = reply_str(reply_at(list, 2 * i), NULL);
 		fields[i].value = reply_str(reply_at(list, 2 * i + 1), &fields[i].value_len);
 	}
-	r->slots[r->n++] = (struct slot){
-		.job = request_job_new(&r->context, id, fields, n, job_done, r), .state = SLOT_WAITING };
+	r->slots[r->n++] =
+		(struct slot){.job = request_job_new(&r->context, id, fields, n, job_done, r),
+			.state = SLOT_WAITING};
 }
 
 static void take_entries(struct requests *r, const struct reply *entries)
@@ -148,7 +151,8 @@ static void got_entries(void *arg, int err, const struct reply *reply)
 	if (err == CF_ECANCELED)
 		return;
 	if (err) {
-		r->grouped = false; /* NOGROUP after a FLUSHALL, or the connection broke: look again */
+		r->grouped =
+			false; /* NOGROUP after a FLUSHALL, or the connection broke: look again */
 		r->not_before_ms = clock_mono_ms() + PAUSE_MS;
 		return;
 	}
@@ -169,11 +173,12 @@ static void read_more(struct requests *r)
 	}
 	r->reading = true;
 	if (r->walking)
-		redis_commandv(r->block, got_entries, r, "XREADGROUP", "GROUP", "scheduler", "leader", "COUNT",
-			BATCH_TEXT, "STREAMS", r->key, r->cursor, NULL);
+		redis_commandv(r->block, got_entries, r, "XREADGROUP", "GROUP", "scheduler",
+			"leader", "COUNT", BATCH_TEXT, "STREAMS", r->key, r->cursor, NULL);
 	else
-		redis_commandv(r->block, got_entries, r, "XREADGROUP", "GROUP", "scheduler", "leader", "COUNT",
-			BATCH_TEXT, "BLOCK", BLOCK_MS, "STREAMS", r->key, ">", NULL);
+		redis_commandv(r->block, got_entries, r, "XREADGROUP", "GROUP", "scheduler",
+			"leader", "COUNT", BATCH_TEXT, "BLOCK", BLOCK_MS, "STREAMS", r->key, ">",
+			NULL);
 }
 
 static void got_group(void *arg, int err, const struct reply *reply)
@@ -196,15 +201,16 @@ static void got_group(void *arg, int err, const struct reply *reply)
 
 static void step(struct requests *r)
 {
-	if (!r->leading || r->reading || r->n || clock_mono_ms() < r->not_before_ms || !redis_is_up(r->block) ||
-		!redis_is_up(r->context.redis))
+	if (!r->leading || r->reading || r->n || clock_mono_ms() < r->not_before_ms ||
+		!redis_is_up(r->block) || !redis_is_up(r->context.redis))
 		return;
 	if (r->grouped) {
 		read_more(r);
 		return;
 	}
 	r->reading = true;
-	redis_commandv(r->block, got_group, r, "XGROUP", "CREATE", r->key, "scheduler", "0", "MKSTREAM", NULL);
+	redis_commandv(r->block, got_group, r, "XGROUP", "CREATE", r->key, "scheduler", "0",
+		"MKSTREAM", NULL);
 }
 
 static void tick(uv_timer_t *timer)
@@ -212,7 +218,8 @@ static void tick(uv_timer_t *timer)
 	step(timer->data);
 }
 
-struct requests *requests_new(uv_loop_t *loop, struct redis *block, const struct request_context *context)
+struct requests *requests_new(
+	uv_loop_t *loop, struct redis *block, const struct request_context *context)
 {
 	struct requests *r = mem_zalloc(sizeof *r);
 

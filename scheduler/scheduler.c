@@ -22,10 +22,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define DRAIN_MS 5000      /* for requests in work */
+#define DRAIN_MS      5000 /* for requests in work */
 #define DRAIN_TICK_MS 20
 #define HTTP_DRAIN_MS 2000
-#define LIFE_TICK_MS 5000  /* the sweep learns of the longest lifetime */
+#define LIFE_TICK_MS  5000 /* the sweep learns of the longest lifetime */
 
 struct scheduler {
 	uv_loop_t *loop;
@@ -83,7 +83,8 @@ static void leader_clock(void *arg, int64_t sent_ms, int64_t received_ms, int64_
 	reap_clock(s->reap, sent_ms, received_ms, redis_ms);
 }
 
-/* Redis is another one than before: what is in it may lack the last moments, and readers may have seen more. */
+/* Redis is another one than before: what is in it may lack the last moments, and readers may have
+ * seen more. */
 static void redis_moved(void *arg)
 {
 	struct scheduler *s = arg;
@@ -99,14 +100,14 @@ static void redis_moved(void *arg)
 
 static struct needs_policy policy_of(const struct config *c)
 {
-	return (struct needs_policy){ .verify_every_ms = c->scheduler.verify_every_ms,
-		.verify_fast_ms = c->scheduler.verify_fast_ms };
+	return (struct needs_policy){.verify_every_ms = c->scheduler.verify_every_ms,
+		.verify_fast_ms = c->scheduler.verify_fast_ms};
 }
 
 static void new_requests(struct scheduler *s)
 {
 	const struct config *c = s->config;
-	struct request_context context = { .redis = s->redis };
+	struct request_context context = {.redis = s->redis};
 
 	s->authorities = mem_array(c->authorities.n + 1, sizeof *s->authorities);
 	for (size_t i = 0; i < c->authorities.n; i++)
@@ -115,14 +116,15 @@ static void new_requests(struct scheduler *s)
 	for (size_t i = 0; i < c->challenges.zones.n; i++)
 		s->zones[i] = c->challenges.zones.items[i];
 	if (c->redis.replicas) {
-		s->barrier = barrier_new(s->loop, &s->redis_options, c->redis.replicas, c->redis.barrier_timeout_ms);
+		s->barrier = barrier_new(
+			s->loop, &s->redis_options, c->redis.replicas, c->redis.barrier_timeout_ms);
 		context.barrier = s->barrier;
 	}
-	context.policy = (struct request_policy){ .authorities = s->authorities,
+	context.policy = (struct request_policy){.authorities = s->authorities,
 		.authorities_n = c->authorities.n,
 		.zones = s->zones,
 		.zones_n = c->challenges.zones.n,
-		.needs = policy_of(c) };
+		.needs = policy_of(c)};
 	s->requests = requests_new(s->loop, s->block, &context);
 }
 
@@ -137,7 +139,7 @@ static void new_parts(struct scheduler *s)
 {
 	const struct config *c = s->config;
 	struct needs_policy policy = policy_of(c);
-	struct leader_events events = { .changed = leader_changed, .clock = leader_clock, .arg = s };
+	struct leader_events events = {.changed = leader_changed, .clock = leader_clock, .arg = s};
 
 	s->looked = true;
 	s->block = redis_new(s->loop, &s->redis_options, NULL, NULL);
@@ -304,7 +306,7 @@ static void make_nonce(struct scheduler *s)
 
 	gethostname(host, sizeof host - 1);
 	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-		memcpy(random, &(int64_t){ clock_wall_ms() }, sizeof random);
+		memcpy(random, &(int64_t){clock_wall_ms()}, sizeof random);
 	str_hex(random, sizeof random, hex);
 	snprintf(s->nonce, sizeof s->nonce, "%s:%d:%s", host, (int)getpid(), hex);
 }
@@ -315,7 +317,7 @@ static int open_vault(struct scheduler *s, struct why *why)
 	const char *certificates = s->config->vault.certificates_key_file;
 
 	s->startup = (struct startup){
-		.accounts = accounts, .certificates = certificates, .done = looked, .arg = s };
+		.accounts = accounts, .certificates = certificates, .done = looked, .arg = s};
 	if (!accounts && !certificates)
 		return 0;
 	return vault_open(accounts, certificates, &s->vault, why);
@@ -324,7 +326,7 @@ static int open_vault(struct scheduler *s, struct why *why)
 static int open_api(struct scheduler *s, struct why *why)
 {
 	const struct config_address *listen = &s->config->scheduler.listen;
-	struct api_view view = { .leads = view_leads, .unready = view_unready, .arg = s };
+	struct api_view view = {.leads = view_leads, .unready = view_unready, .arg = s};
 	char text[ADDR_TEXT_SIZE];
 	int err;
 

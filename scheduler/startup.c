@@ -15,7 +15,7 @@ int startup_version(const char *info, size_t len, struct why *why)
 	char version[32];
 
 	info_field(info, len, "redis_version", version, sizeof version);
-	if (version[0] && atoi(version) < REDIS_LEAST_MAJOR)
+	if (version[0] && strtol(version, NULL, 10) < REDIS_LEAST_MAJOR)
 		return why_set(why, CF_EVERSION,
 			"Redis is of version %s: 7.0 or later (or Valkey 8) is needed", version);
 	return 0;
@@ -51,7 +51,7 @@ static bool over(struct startup *s, int err)
 	if (!s->busy)
 		return true;
 	if (err && err != CF_EREDIS)
-		finish(s, CF_ECONN, &(struct why){ "" });
+		finish(s, CF_ECONN, &(struct why){""});
 	return !s->busy;
 }
 
@@ -99,7 +99,8 @@ static void got_memory(void *arg, int err, const struct reply *reply)
 		policy = info_field(text, n, "maxmemory_policy", room, sizeof room);
 	if (policy[0] && strcmp(policy, "noeviction") != 0)
 		LOG(WARN, "redis_may_evict", LF("maxmemory_policy", policy),
-			LF("fix", "set maxmemory-policy noeviction: evicted keys are lost endpoints"));
+			LF("fix", "set maxmemory-policy noeviction: evicted keys are lost "
+				  "endpoints"));
 	check_vault(s);
 }
 
@@ -131,7 +132,7 @@ static void got_appendfsync(void *arg, int err, const struct reply *reply)
 static void got_server(void *arg, int err, const struct reply *reply)
 {
 	struct startup *s = arg;
-	struct why why = { "" };
+	struct why why = {""};
 	size_t n = 0;
 	const char *text = err ? NULL : reply_str(reply, &n);
 

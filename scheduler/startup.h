@@ -1,7 +1,7 @@
 /* startup.h - looks at the Redis that we were given before anything is built on it.
  *
- * Its version (7.0 or later), what it may lose and whether it may forget keys (one line in the log), and
- * that our vault keys are the fleet's (common/canary.h).
+ * Its version (7.0 or later), what it may lose and whether it may forget keys (one line in the
+ * log), and that our vault keys are the fleet's (common/canary.h).
  */
 #pragma once
 
@@ -13,15 +13,16 @@
 
 /** CF_EVERSION when INFO's text says older than 7.0. */
 int startup_version(const char *info, size_t len, struct why *why);
-/** What a Redis loses when it dies: one line. *safe is false where that is more than the fleet's promise
- * allows. appendfsync is "" if Redis would not tell. */
+/** What a Redis loses when it dies: one line. *safe is false where that is more than the fleet's
+ * promise allows. appendfsync is "" if Redis would not tell. */
 const char *startup_durability(const char *info, size_t len, const char *appendfsync, bool *safe);
 
 struct startup {
 	struct redis *redis;
-	struct vault *vault; /* NULL: no keys here, nothing to check */
+	struct vault *vault;         /* NULL: no keys here, nothing to check */
 	bool accounts, certificates; /* which of its wraps have keys */
-	/** err 0: go on. CF_ECONN: Redis went away, begin anew when it is up. Else: why, and exit. */
+	/** err 0: go on. CF_ECONN: Redis went away, begin anew when it is up. Else: why, and exit.
+	 */
 	void (*done)(void *arg, int err, const struct why *why);
 	void *arg;
 	/* Private. */

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAGE 64
-#define PAGE_TEXT "64"
-#define PACE_MS 200
-#define EVERY_MS 60000
-#define FIRST_MS 3000
+#define PAGE            64
+#define PAGE_TEXT       "64"
+#define PACE_MS         200
+#define EVERY_MS        60000
+#define FIRST_MS        3000
 #define LIFE_DEFAULT_MS (100 * CLOCK_DAY_MS)
 
 enum sweep_phase { SWEEP_EXPIRY, SWEEP_OPEN };
@@ -32,8 +32,9 @@ struct sweep {
 	bool leading, closed, busy;
 	enum sweep_phase phase;
 	int64_t longest_life_ms;
-	char from[32];   /* SWEEP_EXPIRY: the page's first score */
-	int64_t offset;  /* members with that score that were seen; SWEEP_OPEN: the page's first rank */
+	char from[32];  /* SWEEP_EXPIRY: the page's first score */
+	int64_t offset; /* members with that score that were seen; SWEEP_OPEN: the page's first rank
+			 */
 	struct item items[PAGE];
 	size_t n, left;
 	struct alert_edge edges[PAGE];
@@ -113,7 +114,7 @@ static void judge(struct item *item, const struct endpoint *e)
 static void got_endpoint(void *arg, int err, const struct reply *reply)
 {
 	struct item *item = arg;
-	struct endpoint e = { .generation = 0 };
+	struct endpoint e = {.generation = 0};
 	int there = read_endpoint(err, reply, &e);
 
 	if (there >= 0)
@@ -125,8 +126,8 @@ static void got_endpoint(void *arg, int err, const struct reply *reply)
 
 static void ask_endpoint(struct item *item, const char *id)
 {
-	static const char *const names[] = { ENDPOINT_FIELDS };
-	const char *argv[2 + ENDPOINT_FIELDS_N] = { "HMGET" };
+	static const char *const names[] = {ENDPOINT_FIELDS};
+	const char *argv[2 + ENDPOINT_FIELDS_N] = {"HMGET"};
 	_mem_free_ char *key = mem_printf("%se:%s", item->sweep->prefix, id);
 
 	argv[1] = key;
@@ -228,8 +229,8 @@ static void read_expiry(struct sweep *s)
 
 	snprintf(until, sizeof until, "%" PRId64, clock_wall_ms() + s->longest_life_ms / 10 * 3);
 	snprintf(offset, sizeof offset, "%" PRId64, s->offset);
-	redis_commandv(s->redis, got_page, s, "ZRANGEBYSCORE", key, s->from, until, "WITHSCORES", "LIMIT", offset,
-		PAGE_TEXT, NULL);
+	redis_commandv(s->redis, got_page, s, "ZRANGEBYSCORE", key, s->from, until, "WITHSCORES",
+		"LIMIT", offset, PAGE_TEXT, NULL);
 }
 
 static void read_open(struct sweep *s)

@@ -1,4 +1,5 @@
-/* Requests from the stream: an input is the type's number, then the data; whatever is read is also decided and answered. */
+/* Requests from the stream: an input is the type's number, then the data; whatever is read is also
+ * decided and answered. */
 #include "common/mem.h"
 #include "scheduler/request.h"
 
@@ -7,15 +8,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const types[] = { "endpoint.add", "endpoint.update", "endpoint.remove", "endpoint.verify",
-	"endpoint.renew", "endpoint.revoke", "?" };
-static const char *const authorities[] = { "letsencrypt" };
-static const char *const zones[] = { "acme.platform.example" };
-static const struct request_policy policy = { .authorities = authorities,
+static const char *const types[] = {"endpoint.add", "endpoint.update", "endpoint.remove",
+	"endpoint.verify", "endpoint.renew", "endpoint.revoke", "?"};
+static const char *const authorities[] = {"letsencrypt"};
+static const char *const zones[] = {"acme.platform.example"};
+static const struct request_policy policy = {.authorities = authorities,
 	.authorities_n = 1,
 	.zones = zones,
 	.zones_n = 1,
-	.needs = { .verify_every_ms = 3600000, .verify_fast_ms = 5000 } };
+	.needs = {.verify_every_ms = 3600000, .verify_fast_ms = 5000}};
 
 static void decide(const struct request *r, const struct endpoint *e)
 {
@@ -29,7 +30,7 @@ static void decide(const struct request *r, const struct endpoint *e)
 		request_answer(r, id, f.generation, NULL, &answer);
 		request_event_data(&f, &event);
 		if (!e) { /* what was added is asked for the same again */
-			struct endpoint then = { .config = f.config, .generation = f.generation };
+			struct endpoint then = {.config = f.config, .generation = f.generation};
 
 			decide(r, &then);
 		}
@@ -51,10 +52,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	type = types[data[0] % ARRAY_LEN(types)];
 	const struct request_field fields[] = {
-		{ "id", "1", 1 },
-		{ "source", "fuzz", 4 },
-		{ "type", type, strlen(type) },
-		{ "data", (const char *)data + 1, size - 1 },
+		{"id", "1", 1},
+		{"source", "fuzz", 4},
+		{"type", type, strlen(type)},
+		{"data", (const char *)data + 1, size - 1},
 	};
 	if (!request_parse("1-1", fields, ARRAY_LEN(fields), &r, &no))
 		decide(&r, NULL);

@@ -57,7 +57,7 @@ static void refuses_what_is_no_edge(void **state)
 
 static struct alert_edge one(const char *key, bool open, enum alert_severity severity)
 {
-	struct alert_edge e = { .open = open, .severity = severity };
+	struct alert_edge e = {.open = open, .severity = severity};
 
 	snprintf(e.key, sizeof e.key, "%s", key);
 	return e;
@@ -65,9 +65,9 @@ static struct alert_edge one(const char *key, bool open, enum alert_severity sev
 
 static void nets_flutter(void **state)
 {
-	struct alert_edge e[] = { one("a", true, ALERT_WARNING), one("b", true, ALERT_WARNING),
-		one("a", false, ALERT_WARNING), one("b", true, ALERT_INFO), one("c", false, ALERT_INFO),
-		one("c", true, ALERT_CRITICAL) };
+	struct alert_edge e[] = {one("a", true, ALERT_WARNING), one("b", true, ALERT_WARNING),
+		one("a", false, ALERT_WARNING), one("b", true, ALERT_INFO),
+		one("c", false, ALERT_INFO), one("c", true, ALERT_CRITICAL)};
 
 	(void)state;
 	assert_int_equal(alert_net(e, ARRAY_LEN(e)), 3);
@@ -108,7 +108,7 @@ static void expiry_by_fractions_of_life(void **state)
 
 static void an_open_alert_ends_with_its_reason(void **state)
 {
-	struct endpoint e = { .has_cert = true };
+	struct endpoint e = {.has_cert = true};
 	struct alert_edge was, out;
 
 	(void)state;
@@ -117,8 +117,9 @@ static void an_open_alert_ends_with_its_reason(void **state)
 	alert_expiry_edge(&e, 95 * CLOCK_DAY_MS, &was);
 	assert_true(was.open);
 	assert_string_equal(was.key, "shop/expiry");
-	assert_false(alert_review(&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out)); /* is critical already */
-	e.cert.not_after_ms = 190 * CLOCK_DAY_MS; /* renewed */
+	assert_false(alert_review(
+		&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out)); /* is critical already */
+	e.cert.not_after_ms = 190 * CLOCK_DAY_MS;                       /* renewed */
 	e.cert.not_before_ms = 94 * CLOCK_DAY_MS;
 	assert_true(alert_review(&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out));
 	assert_false(out.open);
@@ -128,8 +129,8 @@ static void an_open_alert_ends_with_its_reason(void **state)
 
 static void parked_ends_when_nothing_is(void **state)
 {
-	struct alert_edge was = { .open = true, .severity = ALERT_CRITICAL }, out;
-	struct endpoint e = { .generation = 1 };
+	struct alert_edge was = {.open = true, .severity = ALERT_CRITICAL}, out;
+	struct endpoint e = {.generation = 1};
 
 	(void)state;
 	snprintf(was.endpoint, sizeof was.endpoint, "shop");
@@ -154,7 +155,7 @@ static bool is_open(const struct fleet_facts *f, const char *condition)
 
 static void judges_the_fleet(void **state)
 {
-	struct fleet_facts f = { .workers = 2, .led_ms = 3600000 };
+	struct fleet_facts f = {.workers = 2, .led_ms = 3600000};
 
 	(void)state;
 	assert_false(is_open(&f, "no_worker"));

@@ -57,11 +57,13 @@ static void expect(struct scene *s, const char *type, int n)
 	s->type = type;
 	s->n = n;
 	if (!loop_until(&s->w.loop, said, s, SOON_MS))
-		fail_msg("%s was said %d times, not %d", type, world_count_events(&s->w, "alerts", type), n);
+		fail_msg("%s was said %d times, not %d", type,
+			world_count_events(&s->w, "alerts", type), n);
 	assert_int_equal(world_count_events(&s->w, "alerts", type), n);
 }
 
-static void put_edge(struct scene *s, const char *endpoint, const char *condition, bool open, const char *severity)
+static void put_edge(struct scene *s, const char *endpoint, const char *condition, bool open,
+	const char *severity)
 {
 	_buf_release_ struct buf b = BUF_INIT(1024);
 	_mem_free_ char *key = mem_printf("%sedges", redis_sync_prefix(s->w.sync));
@@ -73,9 +75,12 @@ static void put_edge(struct scene *s, const char *endpoint, const char *conditio
 	mp_key_str(&b, "endpoint", endpoint);
 	mp_key_str(&b, "severity", severity);
 	mp_map_close(&b, map);
-	const char *argv[] = { "XADD", key, "*", "type", condition, "subject", endpoint, "data", b.data };
-	const size_t lens[] = { 4, strlen(key), 1, 4, strlen(condition), 7, strlen(endpoint), 4, b.len };
-	assert_int_equal(redis_sync_command(s->w.sync, &reply, NULL, ARRAY_LEN(argv), argv, lens), 0);
+	const char *argv[] = {
+		"XADD", key, "*", "type", condition, "subject", endpoint, "data", b.data};
+	const size_t lens[] = {
+		4, strlen(key), 1, 4, strlen(condition), 7, strlen(endpoint), 4, b.len};
+	assert_int_equal(
+		redis_sync_command(s->w.sync, &reply, NULL, ARRAY_LEN(argv), argv, lens), 0);
 }
 
 static bool no_edges(void *arg)
@@ -96,7 +101,9 @@ static void one_alert_from_first_to_last(void **state)
 	alerts_lead(s.alerts, true, 7);
 	expect(&s, EVENT_ALERT_OPENED, 1);
 	expect(&s, EVENT_ALERT_SNAPSHOT, 1);
-	assert_string_equal(reply_str(world_ask(&s.w, "HGET", "@alert:shop/caa_forbids", "s", NULL), NULL), "open");
+	assert_string_equal(
+		reply_str(world_ask(&s.w, "HGET", "@alert:shop/caa_forbids", "s", NULL), NULL),
+		"open");
 	put_edge(&s, "shop", "caa_forbids", true, "warning"); /* a retry: nothing new */
 	put_edge(&s, "shop", "caa_forbids", true, "critical");
 	expect(&s, EVENT_ALERT_ESCALATED, 1);
@@ -105,7 +112,9 @@ static void one_alert_from_first_to_last(void **state)
 	assert_int_equal(world_ask_int(&s.w, "ZCARD", "@alerts:open"), 0);
 	put_edge(&s, "shop", "caa_forbids", true, "warning");
 	expect(&s, EVENT_ALERT_OPENED, 2);
-	assert_string_equal(reply_str(world_ask(&s.w, "HGET", "@alert:shop/caa_forbids", "n", NULL), NULL), "2");
+	assert_string_equal(
+		reply_str(world_ask(&s.w, "HGET", "@alert:shop/caa_forbids", "n", NULL), NULL),
+		"2");
 	assert_true(loop_until(&s.w.loop, no_edges, &s, SOON_MS));
 	finish(&s);
 }
@@ -158,15 +167,20 @@ static void snapshots_in_pages(void **state)
 	finish(&s);
 }
 
-/* An endpoint whose certificate nobody renewed: no job says so, the sweep does; and sees that it is over. */
+/* An endpoint whose certificate nobody renewed: no job says so, the sweep does; and sees that it is
+ * over. */
 static void put_endpoint(struct scene *s, int64_t not_before, int64_t not_after)
 {
 	_buf_release_ struct buf c = BUF_INIT(65536), x = BUF_INIT(65536);
-	struct endpoint_config config = { .id = "shop", .tenant = "acme", .type = ENDPOINT_INTERNAL, .key_type = KEY_P256 };
-	char names[1][NAME_SIZE] = { "shop.example.com" };
-	unsigned char der[1] = { 0x30 };
-	struct endpoint_cert cert = { .der = der, .der_len = 1, .not_before_ms = not_before, .not_after_ms = not_after,
-		.key_type = KEY_P256 };
+	struct endpoint_config config = {
+		.id = "shop", .tenant = "acme", .type = ENDPOINT_INTERNAL, .key_type = KEY_P256};
+	char names[1][NAME_SIZE] = {"shop.example.com"};
+	unsigned char der[1] = {0x30};
+	struct endpoint_cert cert = {.der = der,
+		.der_len = 1,
+		.not_before_ms = not_before,
+		.not_after_ms = not_after,
+		.key_type = KEY_P256};
 	_mem_free_ char *key = mem_printf("%se:shop", redis_sync_prefix(s->w.sync));
 	const struct reply *reply;
 	char score[24];
@@ -175,9 +189,10 @@ static void put_endpoint(struct scene *s, int64_t not_before, int64_t not_after)
 	config.names_n = 1;
 	assert_int_equal(endpoint_config_encode(&config, &c), 0);
 	assert_int_equal(endpoint_cert_encode(&cert, &x), 0);
-	const char *argv[] = { "HSET", key, "c", c.data, "x", x.data, "g", "1", "n", "acme" };
-	const size_t lens[] = { 4, strlen(key), 1, c.len, 1, x.len, 1, 1, 1, 4 };
-	assert_int_equal(redis_sync_command(s->w.sync, &reply, NULL, ARRAY_LEN(argv), argv, lens), 0);
+	const char *argv[] = {"HSET", key, "c", c.data, "x", x.data, "g", "1", "n", "acme"};
+	const size_t lens[] = {4, strlen(key), 1, c.len, 1, x.len, 1, 1, 1, 4};
+	assert_int_equal(
+		redis_sync_command(s->w.sync, &reply, NULL, ARRAY_LEN(argv), argv, lens), 0);
 	snprintf(score, sizeof score, "%lld", (long long)not_after);
 	world_ask(&s->w, "ZADD", "@expiry", score, "shop", NULL);
 }

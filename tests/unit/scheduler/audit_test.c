@@ -1,4 +1,5 @@
-/* scheduler/audit*.c: judging is a function of values; a pass over a broken fleet in a real Redis mends it. */
+/* scheduler/audit*.c: judging is a function of values; a pass over a broken fleet in a real Redis
+ * mends it. */
 #include "scheduler/audit.h"
 
 #include "common/clock.h"
@@ -16,13 +17,13 @@
 
 #include <cmocka.h>
 
-static const struct needs_policy policy = { .verify_every_ms = 3600000, .verify_fast_ms = 5000 };
+static const struct needs_policy policy = {.verify_every_ms = 3600000, .verify_fast_ms = 5000};
 
 /* --- values */
 
 static void judges(void **state)
 {
-	struct endpoint e = { .generation = 1 };
+	struct endpoint e = {.generation = 1};
 	struct need plan;
 	int64_t now = INT64_C(1800000000000);
 
@@ -41,7 +42,8 @@ static void judges(void **state)
 	assert_int_equal(audit_judge(&e, QUEUE_VERIFY, true, &policy, now, &plan), AUDIT_RIGHT);
 	e.jobs[QUEUE_VERIFY].where = JOB_RUNNING;
 	assert_int_equal(audit_judge(&e, QUEUE_VERIFY, true, &policy, now, &plan), AUDIT_RIGHT);
-	assert_int_equal(audit_judge(&e, QUEUE_ISSUE, true, &policy, now, &plan), AUDIT_RIGHT); /* not ready: nothing needed */
+	assert_int_equal(audit_judge(&e, QUEUE_ISSUE, true, &policy, now, &plan),
+		AUDIT_RIGHT); /* not ready: nothing needed */
 	assert_false(plan.any);
 	e.config.removing = true;
 	assert_int_equal(audit_judge(&e, QUEUE_ISSUE, true, &policy, now, &plan), AUDIT_MISSING);
@@ -50,8 +52,8 @@ static void judges(void **state)
 
 static void counts(void **state)
 {
-	struct endpoint e = { .generation = 1, .has_cert = true };
-	struct audit_counts c = { .endpoints = 0 };
+	struct endpoint e = {.generation = 1, .has_cert = true};
+	struct audit_counts c = {.endpoints = 0};
 	int64_t now = 1000 * CLOCK_DAY_MS;
 
 	(void)state;
@@ -93,11 +95,12 @@ static void start(struct scene *s)
 
 	memset(s, 0, sizeof *s);
 	world_start(&s->w);
-	s->context = (struct request_context){ .redis = s->w.redis, .policy = { .needs = policy } };
+	s->context = (struct request_context){.redis = s->w.redis, .policy = {.needs = policy}};
 	s->requests = requests_new(&s->w.loop, s->w.block, &s->context);
 	for (int i = 0; i < 150; i++) {
 		snprintf(id, sizeof id, "%d", i);
-		snprintf(words, sizeof words, "id=e%03d names=n%d.example.com type=internal tenant=t%d", i, i, i % 3);
+		snprintf(words, sizeof words,
+			"id=e%03d names=n%d.example.com type=internal tenant=t%d", i, i, i % 3);
 		world_request(&s->w, id, REQUEST_ADD, words);
 	}
 	requests_lead(s->requests, true);
@@ -124,7 +127,8 @@ static void on_done(void *arg, int err, const struct audit_counts *c)
 
 static void pass(struct scene *s, bool repair)
 {
-	struct audit_options options = { .policy = policy, .repair = repair, .done = on_done, .arg = s };
+	struct audit_options options = {
+		.policy = policy, .repair = repair, .done = on_done, .arg = s};
 
 	s->done = 0;
 	s->audit = audit_run(&s->w.loop, s->w.redis, &options);
@@ -151,16 +155,18 @@ static void mends_what_is_broken(void **state)
 
 	(void)state;
 	start(&s);
-	world_ask(&s.w, "HDEL", "@e:e001", "jv", NULL);                    /* forgotten */
-	world_ask(&s.w, "ZREM", "@due:verify:0:t2", "e002", NULL);         /* recorded, in no index */
-	world_ask(&s.w, "ZADD", "@parked:verify", "1", "e003", NULL);      /* in one too many */
-	world_ask(&s.w, "DEL", "@e:e100", NULL);                           /* a name without an endpoint */
-	world_ask(&s.w, "HSET", "@e:e149", "c", "rubbish", NULL);          /* beyond repair */
+	world_ask(&s.w, "HDEL", "@e:e001", "jv", NULL);               /* forgotten */
+	world_ask(&s.w, "ZREM", "@due:verify:0:t2", "e002", NULL);    /* recorded, in no index */
+	world_ask(&s.w, "ZADD", "@parked:verify", "1", "e003", NULL); /* in one too many */
+	world_ask(&s.w, "DEL", "@e:e100", NULL);                  /* a name without an endpoint */
+	world_ask(&s.w, "HSET", "@e:e149", "c", "rubbish", NULL); /* beyond repair */
 	pass(&s, false);
 	assert_int_equal(audit_found(&s.counts), 5);
 	assert_int_equal(audit_repaired(&s.counts), 0);
 	pass(&s, true);
-	assert_int_equal(s.counts.found[QUEUE_VERIFY][AUDIT_MISSING] + s.counts.found[QUEUE_VERIFY][AUDIT_INDEX], 3);
+	assert_int_equal(s.counts.found[QUEUE_VERIFY][AUDIT_MISSING] +
+				 s.counts.found[QUEUE_VERIFY][AUDIT_INDEX],
+		3);
 	assert_int_equal(s.counts.found[QUEUE_VERIFY][AUDIT_ORPHAN], 1);
 	assert_int_equal(s.counts.found[QUEUE_VERIFY][AUDIT_UNREADABLE], 1);
 	assert_int_equal(audit_repaired(&s.counts), 4);

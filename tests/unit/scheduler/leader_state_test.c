@@ -9,7 +9,7 @@
 
 static struct leader_state fresh(void)
 {
-	return (struct leader_state){ .lease_ms = 6000 };
+	return (struct leader_state){.lease_ms = 6000};
 }
 
 static void wins_and_keeps(void **state)

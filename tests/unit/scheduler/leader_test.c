@@ -1,4 +1,5 @@
-/* leader.c against a real Redis: one leads, and another does soon after it fell silent or resigned. */
+/* leader.c against a real Redis: one leads, and another does soon after it fell silent or resigned.
+ */
 #include "scheduler/leader.h"
 
 #include "common/mem.h"
@@ -50,7 +51,7 @@ static void on_resigned(void *arg)
 
 static void stand(struct scene *s, struct candidate *c, const char *nonce)
 {
-	struct leader_events events = { .changed = on_changed, .clock = on_clock, .arg = c };
+	struct leader_events events = {.changed = on_changed, .clock = on_clock, .arg = c};
 
 	c->leader = leader_new(&s->w.loop, s->w.redis, nonce, LEASE_MS, &events);
 }

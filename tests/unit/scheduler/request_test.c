@@ -13,14 +13,14 @@
 
 #define NOW INT64_C(1800000000000)
 
-static const char *const authorities[] = { "letsencrypt", "other" };
-static const char *const zones[] = { "acme.platform.example" };
+static const char *const authorities[] = {"letsencrypt", "other"};
+static const char *const zones[] = {"acme.platform.example"};
 static const struct request_policy policy = {
 	.authorities = authorities,
 	.authorities_n = 2,
 	.zones = zones,
 	.zones_n = 1,
-	.needs = { .verify_every_ms = 3600000, .verify_fast_ms = 5000 },
+	.needs = {.verify_every_ms = 3600000, .verify_fast_ms = 5000},
 };
 
 /* "id=shop names=a.example.com,b.example.com type=external": words to a msgpack map. */
@@ -29,7 +29,8 @@ static void pack_words(const char *words, struct buf *out)
 	_mem_free_ char *copy = mem_strdup(words);
 	size_t map = mp_map_open(out);
 
-	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w;
+		w = strtok_r(NULL, " ", &save)) {
 		char *value = strchr(w, '=');
 
 		*value++ = 0;
@@ -39,7 +40,8 @@ static void pack_words(const char *words, struct buf *out)
 		}
 		mp_key(out, w);
 		size_t names = mp_array_open(out);
-		for (char *more = NULL, *n = strtok_r(value, ",", &more); n; n = strtok_r(NULL, ",", &more))
+		for (char *more = NULL, *n = strtok_r(value, ",", &more); n;
+			n = strtok_r(NULL, ",", &more))
 			mp_str(out, n);
 		mp_array_close(out, names);
 	}
@@ -53,11 +55,11 @@ static int parse(const char *type, const char *words, struct request *r, struct 
 
 	pack_words(words, &data);
 	const struct request_field fields[] = {
-		{ "id", "r-1", 3 },
-		{ "source", "/test", 5 },
-		{ "type", type, strlen(type) },
-		{ "specversion", "1.0", 3 },
-		{ "data", data.data, data.len },
+		{"id", "r-1", 3},
+		{"source", "/test", 5},
+		{"type", type, strlen(type)},
+		{"specversion", "1.0", 3},
+		{"data", data.data, data.len},
 	};
 	err = request_parse("1-1", fields, ARRAY_LEN(fields), r, no);
 	return err;
@@ -88,8 +90,10 @@ static void refuses_bad_data(void **state)
 	must_refuse("endpoint.add", "names=co.uk type=internal", "co.uk");
 	must_refuse("endpoint.add", "names=shop.example.com type=internal id=Bad!", "Bad!");
 	must_refuse("endpoint.add", "names=shop.example.com type=internal tenant=_x", "tenant");
-	must_refuse("endpoint.add", "names=shop.example.com type=internal key_type=dsa", "key_type");
-	must_refuse("endpoint.add", "names=shop.example.com type=external target=not_a_host!", "target");
+	must_refuse(
+		"endpoint.add", "names=shop.example.com type=internal key_type=dsa", "key_type");
+	must_refuse("endpoint.add", "names=shop.example.com type=external target=not_a_host!",
+		"target");
 	must_refuse("endpoint.add", "names=shop.example.com type=internal colour=red", "colour");
 	must_refuse("endpoint.revoke", "id=shop reason=bored", "reason");
 	must_refuse("endpoint.verify", "tenant=acme", "id");
@@ -99,11 +103,13 @@ static void refuses_bad_envelopes(void **state)
 {
 	struct request r;
 	struct request_refusal no;
-	const struct request_field none[] = { { "x", "y", 1 } };
-	const struct request_field hidden[] = { { "source", "~x", 2 }, { "id", "1", 1 }, { "type", "endpoint.add", 12 } };
-	const struct request_field blank[] = { { "source", "a b", 3 }, { "id", "1", 1 }, { "type", "endpoint.add", 12 } };
-	const struct request_field garbage[] = { { "source", "s", 1 }, { "id", "1", 1 },
-		{ "type", "endpoint.add", 12 }, { "data", "\xc1", 1 } };
+	const struct request_field none[] = {{"x", "y", 1}};
+	const struct request_field hidden[] = {
+		{"source", "~x", 2}, {"id", "1", 1}, {"type", "endpoint.add", 12}};
+	const struct request_field blank[] = {
+		{"source", "a b", 3}, {"id", "1", 1}, {"type", "endpoint.add", 12}};
+	const struct request_field garbage[] = {{"source", "s", 1}, {"id", "1", 1},
+		{"type", "endpoint.add", 12}, {"data", "\xc1", 1}};
 
 	(void)state;
 	assert_int_equal(request_parse("5-1", none, 1, &r, &no), CF_EINVAL);
@@ -124,10 +130,11 @@ static void reads_an_add(void **state)
 	char id[ENDPOINT_ID_MAX + 1];
 
 	(void)state;
-	assert_int_equal(parse("endpoint.add",
-				 "names=Shop.Example.com.,www.example.com,shop.example.com type=external "
-				 "target=Ingress.platform.example authority=other key_type=rsa-2048",
-				 &r, &no),
+	assert_int_equal(
+		parse("endpoint.add",
+			"names=Shop.Example.com.,www.example.com,shop.example.com type=external "
+			"target=Ingress.platform.example authority=other key_type=rsa-2048",
+			&r, &no),
 		0);
 	assert_int_equal(r.op, REQUEST_OP_ADD);
 	assert_int_equal(r.names_n, 2);
@@ -147,7 +154,7 @@ static void reads_an_add(void **state)
 
 static void cuts_long_ids(void **state)
 {
-	struct request r = { .op = REQUEST_OP_ADD };
+	struct request r = {.op = REQUEST_OP_ADD};
 	char id[ENDPOINT_ID_MAX + 1];
 
 	(void)state;
@@ -159,7 +166,7 @@ static void cuts_long_ids(void **state)
 
 static void names_the_answer(void **state)
 {
-	struct request r = { .source = "cli:a%b", .id = "7" };
+	struct request r = {.source = "cli:a%b", .id = "7"};
 	char name[REQUEST_ANSWER_NAME_SIZE];
 
 	(void)state;
@@ -169,13 +176,14 @@ static void names_the_answer(void **state)
 /* An endpoint as it is after "endpoint.add" of words. */
 static struct endpoint added(const char *words)
 {
-	struct endpoint e = { .generation = 3 };
+	struct endpoint e = {.generation = 3};
 	struct request_effect f;
 	struct request_refusal no;
 	struct request r;
 
 	assert_int_equal(parse("endpoint.add", words, &r, &no), 0);
-	assert_int_equal(request_decide(&r, r.endpoint, NULL, &policy, NOW - 1000, &f, &no), REQUEST_APPLY);
+	assert_int_equal(
+		request_decide(&r, r.endpoint, NULL, &policy, NOW - 1000, &f, &no), REQUEST_APPLY);
 	endpoint_config_copy(&e.config, &f.config);
 	request_effect_release(&f);
 	request_release(&r);
@@ -200,7 +208,8 @@ static void add_plans_a_look(void **state)
 	struct request_refusal no;
 
 	(void)state;
-	assert_int_equal(decide("endpoint.add", "names=shop.example.com type=internal tenant=acme", NULL, &f, &no),
+	assert_int_equal(decide("endpoint.add", "names=shop.example.com type=internal tenant=acme",
+				 NULL, &f, &no),
 		REQUEST_APPLY);
 	assert_string_equal(f.op, "add");
 	assert_string_equal(f.config.tenant, "acme");
@@ -219,17 +228,23 @@ static void add_refusals(void **state)
 	struct request_refusal no;
 
 	(void)state;
-	assert_int_equal(decide("endpoint.add", "names=shop.example.com type=internal tenant=acme", &e, &f, &no),
+	assert_int_equal(decide("endpoint.add", "names=shop.example.com type=internal tenant=acme",
+				 &e, &f, &no),
 		REQUEST_REFUSED);
 	assert_string_equal(no.code, "exists");
-	assert_int_equal(decide("endpoint.add", "names=shop.example.com type=internal tenant=rival", &e, &f, &no),
+	assert_int_equal(decide("endpoint.add", "names=shop.example.com type=internal tenant=rival",
+				 &e, &f, &no),
 		REQUEST_TAKEN);
-	assert_int_equal(decide("endpoint.add", "names=x.example.com type=internal authority=nobody", NULL, &f, &no),
+	assert_int_equal(
+		decide("endpoint.add", "names=x.example.com type=internal authority=nobody", NULL,
+			&f, &no),
 		REQUEST_REFUSED);
 	assert_string_equal(no.code, "unknown_authority");
-	assert_int_equal(decide("endpoint.add", "names=x.example.com type=external", NULL, &f, &no), REQUEST_REFUSED);
+	assert_int_equal(decide("endpoint.add", "names=x.example.com type=external", NULL, &f, &no),
+		REQUEST_REFUSED);
 	assert_string_equal(no.code, "invalid");
-	assert_int_equal(decide("endpoint.add", "names=x.acme.platform.example type=internal", NULL, &f, &no),
+	assert_int_equal(decide("endpoint.add", "names=x.acme.platform.example type=internal", NULL,
+				 &f, &no),
 		REQUEST_REFUSED);
 	assert_non_null(strstr(no.why.text, "challenge zone"));
 	endpoint_release(&e);
@@ -237,12 +252,14 @@ static void add_refusals(void **state)
 
 static void update_knows_what_changed(void **state)
 {
-	struct endpoint e = added("id=shop names=a.example.com,b.example.com type=internal tenant=acme");
+	struct endpoint e =
+		added("id=shop names=a.example.com,b.example.com type=internal tenant=acme");
 	struct request_effect f;
 	struct request_refusal no;
 
 	(void)state;
-	assert_int_equal(decide("endpoint.update", "id=shop names=b.example.com,c.example.com", &e, &f, &no),
+	assert_int_equal(
+		decide("endpoint.update", "id=shop names=b.example.com,c.example.com", &e, &f, &no),
 		REQUEST_APPLY);
 	assert_string_equal(f.op, "update");
 	assert_true(f.new_generation);
@@ -255,13 +272,15 @@ static void update_knows_what_changed(void **state)
 	assert_true(f.issue.any); /* the dropped name is to be released */
 	assert_int_equal(f.issue.intent, INTENT_REMOVE);
 	request_effect_release(&f);
-	assert_int_equal(decide("endpoint.update", "id=shop names=b.example.com,a.example.com", &e, &f, &no),
+	assert_int_equal(
+		decide("endpoint.update", "id=shop names=b.example.com,a.example.com", &e, &f, &no),
 		REQUEST_APPLY);
 	assert_string_equal(f.op, "touch");
 	assert_false(f.new_generation);
 	assert_int_equal(f.generation, 3);
 	request_effect_release(&f);
-	assert_int_equal(decide("endpoint.update", "id=shop tenant=rival", &e, &f, &no), REQUEST_REFUSED);
+	assert_int_equal(
+		decide("endpoint.update", "id=shop tenant=rival", &e, &f, &no), REQUEST_REFUSED);
 	endpoint_release(&e);
 }
 
@@ -283,7 +302,8 @@ static void touches(void **state)
 	e.cert.issued_ms = NOW - 5000;
 	e.cert.not_after_ms = e.cert.renew_at_ms = NOW + 90 * INT64_C(86400000);
 	e.cert.wanted = endpoint_wanted(&e.config);
-	assert_int_equal(decide("endpoint.revoke", "id=shop reason=superseded", &e, &f, &no), REQUEST_APPLY);
+	assert_int_equal(
+		decide("endpoint.revoke", "id=shop reason=superseded", &e, &f, &no), REQUEST_APPLY);
 	assert_int_equal(f.config.revoke_reason, 4);
 	assert_int_equal(f.issue.intent, INTENT_REVOKE);
 	request_effect_release(&f);
@@ -292,7 +312,8 @@ static void touches(void **state)
 	assert_int_equal(f.issue.intent, INTENT_RENEW);
 	assert_int_equal(f.issue.lane, LANE_PERSON);
 	request_effect_release(&f);
-	assert_int_equal(decide("endpoint.renew", "id=shop tenant=rival", &e, &f, &no), REQUEST_REFUSED);
+	assert_int_equal(
+		decide("endpoint.renew", "id=shop tenant=rival", &e, &f, &no), REQUEST_REFUSED);
 	assert_string_equal(no.code, "not_found");
 	assert_int_equal(decide("endpoint.renew", "id=gone", NULL, &f, &no), REQUEST_REFUSED);
 	assert_string_equal(no.code, "not_found");
@@ -317,7 +338,8 @@ static void removes_once_and_for_all(void **state)
 	request_effect_release(&f);
 	assert_int_equal(decide("endpoint.renew", "id=shop", &e, &f, &no), REQUEST_REFUSED);
 	assert_string_equal(no.code, "removing");
-	assert_int_equal(decide("endpoint.add", "id=shop names=a.example.com type=internal", &e, &f, &no),
+	assert_int_equal(
+		decide("endpoint.add", "id=shop names=a.example.com type=internal", &e, &f, &no),
 		REQUEST_REFUSED);
 	endpoint_release(&e);
 }
@@ -325,8 +347,8 @@ static void removes_once_and_for_all(void **state)
 static void answers(void **state)
 {
 	_buf_release_ struct buf b = BUF_INIT(4096);
-	struct request r = { .source = "/s", .id = "1", .type = "endpoint.add" };
-	struct request_refusal no = { .code = "exists" };
+	struct request r = {.source = "/s", .id = "1", .type = "endpoint.add"};
+	struct request_refusal no = {.code = "exists"};
 	struct mp_doc doc;
 	struct mp root;
 	char text[64];

@@ -1,4 +1,5 @@
-/* scheduler/requests.c and request_job.c against a real Redis: each entry is answered once, in order, whatever it holds. */
+/* scheduler/requests.c and request_job.c against a real Redis: each entry is answered once, in
+ * order, whatever it holds. */
 #include "scheduler/requests.h"
 
 #include "common/event.h"
@@ -14,7 +15,7 @@
 
 #include <cmocka.h>
 
-static const char *const authorities[] = { "letsencrypt" };
+static const char *const authorities[] = {"letsencrypt"};
 
 struct scene {
 	struct world w;
@@ -27,10 +28,10 @@ static void start(struct scene *s, bool with_barrier)
 {
 	memset(s, 0, sizeof *s);
 	world_start(&s->w);
-	s->context = (struct request_context){ .redis = s->w.redis,
-		.policy = { .authorities = authorities,
+	s->context = (struct request_context){.redis = s->w.redis,
+		.policy = {.authorities = authorities,
 			.authorities_n = 1,
-			.needs = { .verify_every_ms = 3600000, .verify_fast_ms = 5000 } } };
+			.needs = {.verify_every_ms = 3600000, .verify_fast_ms = 5000}}};
 	if (with_barrier)
 		s->context.barrier = barrier_new(&s->w.loop, &s->w.options, 1, 300);
 	s->requests = requests_new(&s->w.loop, s->w.block, &s->context);
@@ -72,7 +73,8 @@ static void applies_and_answers(void **state)
 
 	(void)state;
 	start(&s, false);
-	world_request(&s.w, "1", REQUEST_ADD, "id=shop names=shop.example.com type=internal tenant=acme");
+	world_request(
+		&s.w, "1", REQUEST_ADD, "id=shop names=shop.example.com type=internal tenant=acme");
 	requests_lead(s.requests, true);
 	expect_answer(&s, "1", "done");
 	assert_int_equal(world_ask_int(&s.w, "EXISTS", "@e:shop"), 1);
@@ -123,17 +125,18 @@ static void keeps_the_order_of_each_endpoint(void **state)
 	(void)state;
 	start(&s, false);
 	for (int i = 0; i < 50; i++) {
-		static const char *const names[] = { "a", "a,b", "a,b,c" };
+		static const char *const names[] = {"a", "a,b", "a,b,c"};
 
 		for (int k = 0; k < 3; k++) {
 			char list[128] = "";
 
 			for (const char *c = names[k]; *c; c++)
 				if (*c != ',')
-					snprintf(list + strlen(list), sizeof list - strlen(list), "%s%c%d.example.com",
-						list[0] ? "," : "", *c, i);
+					snprintf(list + strlen(list), sizeof list - strlen(list),
+						"%s%c%d.example.com", list[0] ? "," : "", *c, i);
 			snprintf(id, sizeof id, "%d.%d", i, k);
-			snprintf(words, sizeof words, "id=e%d names=%s%s", i, list, k ? "" : " type=internal");
+			snprintf(words, sizeof words, "id=e%d names=%s%s", i, list,
+				k ? "" : " type=internal");
 			world_request(&s.w, id, k ? REQUEST_UPDATE : REQUEST_ADD, words);
 		}
 	}
@@ -157,11 +160,12 @@ static void finishes_what_another_left_pending(void **state)
 	world_request(&s.w, "1", REQUEST_ADD, "id=shop names=shop.example.com type=internal");
 	world_request(&s.w, "2", REQUEST_ADD, "id=gone names=gone.example.com type=internal");
 	world_ask(&s.w, "XGROUP", "CREATE", "@requests", "scheduler", "0", NULL);
-	const struct reply *r = world_ask(
-		&s.w, "XREADGROUP", "GROUP", "scheduler", "leader", "STREAMS", "@requests", ">", NULL);
+	const struct reply *r = world_ask(&s.w, "XREADGROUP", "GROUP", "scheduler", "leader",
+		"STREAMS", "@requests", ">", NULL);
 	_mem_free_ char *second =
 		mem_strdup(reply_str(reply_at(reply_at(reply_at(reply_at(r, 0), 1), 1), 0), NULL));
-	world_ask(&s.w, "XDEL", "@requests", second, NULL); /* pending, but deleted: must not stop the walk */
+	world_ask(&s.w, "XDEL", "@requests", second,
+		NULL); /* pending, but deleted: must not stop the walk */
 	world_request(&s.w, "3", REQUEST_VERIFY, "id=shop");
 	requests_lead(s.requests, true);
 	expect_answer(&s, "1", "done");
@@ -229,10 +233,12 @@ static bool replica_online(void *arg)
 {
 	struct scene *s = arg;
 
-	return strstr(reply_str(world_ask(&s->w, "INFO", "replication", NULL), NULL), "state=online") != NULL;
+	return strstr(reply_str(world_ask(&s->w, "INFO", "replication", NULL), NULL),
+		       "state=online") != NULL;
 }
 
-/* With the replica there, the same is told once WAIT has heard from it; and what is asked for twice is done once. */
+/* With the replica there, the same is told once WAIT has heard from it; and what is asked for twice
+ * is done once. */
 static void tells_after_the_barrier(void **state)
 {
 	struct redis_server *replica;
@@ -242,7 +248,7 @@ static void tells_after_the_barrier(void **state)
 	(void)state;
 	start(&s, true);
 	snprintf(port, sizeof port, "%u", (unsigned)redis_server_port(s.w.server));
-	const char *args[] = { "--replicaof", "127.0.0.1", port, NULL };
+	const char *args[] = {"--replicaof", "127.0.0.1", port, NULL};
 	replica = redis_server_start(args);
 	assert_true(loop_until(&s.w.loop, replica_online, &s, 3 * SOON_MS));
 	world_request(&s.w, "1", REQUEST_ADD, "id=shop names=shop.example.com type=internal");

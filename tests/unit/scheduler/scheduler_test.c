@@ -1,4 +1,5 @@
-/* The process as a whole, in this one's loop: it leads, works, drains; and refuses to start with a wrong key. */
+/* The process as a whole, in this one's loop: it leads, works, drains; and refuses to start with a
+ * wrong key. */
 #include "scheduler/scheduler.h"
 
 #include "common/event.h"
@@ -16,7 +17,8 @@
 #include <cmocka.h>
 
 struct scene {
-	struct world w; /* its server and its blocking connection; the scheduler has a loop of its own */
+	struct world
+		w; /* its server and its blocking connection; the scheduler has a loop of its own */
 	uv_loop_t loop;
 	struct config *config;
 	struct scheduler *scheduler;
@@ -39,17 +41,18 @@ static void write_key(const struct scene *s, const char *name, char letter)
 static void make_config(struct scene *s)
 {
 	const char *d = redis_server_folder(s->w.server);
-	_mem_free_ char *text = mem_printf("fleet: test\n"
-					   "redis: { url: \"redis://127.0.0.1:%u/0\" }\n"
-					   "vault: { accounts_key_file: %s/a.key, certificates_key_file: %s/c.key }\n"
-					   "authorities: [ { name: ca, directory: \"https://127.0.0.1:1/dir\", "
-					   "terms_of_service_agreed: true } ]\n"
-					   "challenges:\n"
-					   "  zones: [acme.platform.example]\n"
-					   "  label_key_file: %s/l.key\n"
-					   "  nameservers: [ { name: ns1.acme.platform.example, addresses: [\"127.0.0.1\"] }, "
-					   "{ name: ns2.acme.platform.example, addresses: [\"127.0.0.2\"] } ]\n"
-					   "scheduler: { listen: \"127.0.0.1:0\", lease: 2s }\n",
+	_mem_free_ char *text = mem_printf(
+		"fleet: test\n"
+		"redis: { url: \"redis://127.0.0.1:%u/0\" }\n"
+		"vault: { accounts_key_file: %s/a.key, certificates_key_file: %s/c.key }\n"
+		"authorities: [ { name: ca, directory: \"https://127.0.0.1:1/dir\", "
+		"terms_of_service_agreed: true } ]\n"
+		"challenges:\n"
+		"  zones: [acme.platform.example]\n"
+		"  label_key_file: %s/l.key\n"
+		"  nameservers: [ { name: ns1.acme.platform.example, addresses: [\"127.0.0.1\"] }, "
+		"{ name: ns2.acme.platform.example, addresses: [\"127.0.0.2\"] } ]\n"
+		"scheduler: { listen: \"127.0.0.1:0\", lease: 2s }\n",
 		(unsigned)redis_server_port(s->w.server), d, d, d);
 	struct config_errors errors;
 
@@ -59,7 +62,7 @@ static void make_config(struct scene *s)
 
 static void start(struct scene *s)
 {
-	struct why why = { "" };
+	struct why why = {""};
 
 	memset(s, 0, sizeof *s);
 	world_start(&s->w);
@@ -131,7 +134,8 @@ static void survives_a_redis_that_goes_and_comes(void **state)
 	(void)state;
 	start(&s);
 	assert_true(loop_until(&s.loop, reads, &s, SOON_MS));
-	redis_server_restart(s.w.server); /* without persistence: it has forgotten everything, the group too */
+	redis_server_restart(
+		s.w.server); /* without persistence: it has forgotten everything, the group too */
 	redis_sync_close(s.w.sync);
 	assert_int_equal(redis_sync_open(&s.w.options, &s.w.sync, NULL), 0);
 	assert_true(loop_until(&s.loop, reads, &s, SOON_MS));

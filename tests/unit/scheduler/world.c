@@ -24,7 +24,7 @@ static void on_state(void *arg, bool up, const struct why *why)
 
 void world_start(struct world *w)
 {
-	struct why why = { "" };
+	struct why why = {""};
 
 	memset(w, 0, sizeof *w);
 	uv_loop_init(&w->loop);
@@ -49,7 +49,7 @@ void world_finish(struct world *w)
 static const struct reply *ask(struct world *w, size_t argc, const char **argv, const size_t *lens)
 {
 	const struct reply *reply = NULL;
-	struct why why = { "" };
+	struct why why = {""};
 
 	if (redis_sync_command(w->sync, &reply, &why, argc, argv, lens))
 		fail_msg("%s: %s", argv[0], why.text);
@@ -66,7 +66,8 @@ const struct reply *world_ask(struct world *w, const char *first, ...)
 	va_start(ap, first);
 	for (; arg && argc < ARGS_MAX; arg = va_arg(ap, const char *)) {
 		if (arg[0] == '@') {
-			snprintf(keys[argc], sizeof keys[argc], "%s%s", redis_sync_prefix(w->sync), arg + 1);
+			snprintf(keys[argc], sizeof keys[argc], "%s%s", redis_sync_prefix(w->sync),
+				arg + 1);
 			argv[argc] = keys[argc];
 		} else {
 			argv[argc] = arg;
@@ -87,7 +88,8 @@ void world_pack(const char *words, struct buf *out)
 	_mem_free_ char *copy = mem_strdup(words);
 	size_t map = mp_map_open(out);
 
-	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+	for (char *save = NULL, *w = strtok_r(copy, " ", &save); w;
+		w = strtok_r(NULL, " ", &save)) {
 		char *value = strchr(w, '=');
 
 		*value++ = 0;
@@ -97,7 +99,8 @@ void world_pack(const char *words, struct buf *out)
 			continue;
 		}
 		size_t names = mp_array_open(out);
-		for (char *more = NULL, *n = strtok_r(value, ",", &more); n; n = strtok_r(NULL, ",", &more))
+		for (char *more = NULL, *n = strtok_r(value, ",", &more); n;
+			n = strtok_r(NULL, ",", &more))
 			mp_str(out, n);
 		mp_array_close(out, names);
 	}
@@ -108,8 +111,8 @@ void world_request(struct world *w, const char *id, const char *type, const char
 {
 	_buf_release_ struct buf data = BUF_INIT(1 << 20);
 	_mem_free_ char *key = mem_printf("%srequests", redis_sync_prefix(w->sync));
-	const char *argv[] = { "XADD", key, "*", "id", id, "source", "/test:1", "type", type, "specversion", "1.0",
-		"data", NULL };
+	const char *argv[] = {"XADD", key, "*", "id", id, "source", "/test:1", "type", type,
+		"specversion", "1.0", "data", NULL};
 	size_t lens[ARRAY_LEN(argv)];
 
 	world_pack(words, &data);

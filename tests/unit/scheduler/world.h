@@ -1,4 +1,5 @@
-/* world.h - a private Redis, a loop with the scheduler's connections on it, and a blocking one for the test to look with. */
+/* world.h - a private Redis, a loop with the scheduler's connections on it, and a blocking one for
+ * the test to look with. */
 #pragma once
 
 #include "common/buf.h"
@@ -20,12 +21,12 @@ struct world {
 
 /** Comes back when both connections are up. */
 void world_start(struct world *w);
-/** Frees the connections (callbacks get CF_ECANCELED) and turns the loop until it is empty. Whoever has handles closes
- * them before. */
+/** Frees the connections (callbacks get CF_ECANCELED) and turns the loop until it is empty. Whoever
+ * has handles closes them before. */
 void world_finish(struct world *w);
 
-/** Runs a command and gives its reply, which lives until the next; "KEY" arguments that begin with "@" get the
- * fleet's prefix. Fails the test on an error. */
+/** Runs a command and gives its reply, which lives until the next; "KEY" arguments that begin with
+ * "@" get the fleet's prefix. Fails the test on an error. */
 const struct reply *world_ask(struct world *w, const char *first, ...) __attribute__((sentinel));
 int64_t world_ask_int(struct world *w, const char *first, const char *key);
 /** Appends "id=shop names=a.example.com,b.example.com type=external" as a msgpack map. */
