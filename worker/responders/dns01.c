@@ -17,7 +17,7 @@ enum {
 	DEFAULT_TCP_PER_ADDRESS = 64,
 	DEFAULT_IDLE_MS = 10000
 };
-enum { MAX_VALUES = 512, ROUNDS = 8 };
+enum { MAX_VALUES = 512, ROUNDS = 8, UDP_BUFFER_BYTES = 4 << 20 };
 
 static struct metric questions = {.type = METRIC_COUNTER,
 	.name = "certfleet_dns01_questions_total",
@@ -245,10 +245,25 @@ static void on_tcp(uv_poll_t *poll, int status, int events)
 
 /* --- set-up */
 
+/* Room for a burst: the kernel's default is full after some 250 questions. Past the system's limit
+ * only with CAP_NET_ADMIN; without, as much as it gives. */
+static void set_udp_options(const struct dns01_listener *l)
+{
+	bool v4 = l->address.sa.sa_family == AF_INET;
+	int one = 1, bytes = UDP_BUFFER_BYTES;
+
+	setsockopt(l->udp_fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO,
+		&one, sizeof(one));
+	if (setsockopt(l->udp_fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) != 0)
+		setsockopt(l->udp_fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	if (setsockopt(l->udp_fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) != 0)
+		setsockopt(l->udp_fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
 /* With port 0 TCP has to get the port that UDP got, which may be taken: then another is tried. */
 static int open_sockets(struct dns01_listener *l, bool reuseport, struct why *why)
 {
-	int err = 0, one = 1;
+	int err = 0;
 
 	for (int i = 0; i < 20; i++) {
 		struct addr a = l->address;
@@ -259,9 +274,7 @@ static int open_sockets(struct dns01_listener *l, bool reuseport, struct why *wh
 		l->tcp_fd = addr_listen_tcp(&a, reuseport, why);
 		if (l->tcp_fd >= 0) {
 			l->address = a;
-			setsockopt(l->udp_fd, a.sa.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
-				a.sa.sa_family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO, &one,
-				sizeof(one));
+			set_udp_options(l);
 			return 0;
 		}
 		err = l->tcp_fd;
