@@ -16,16 +16,15 @@ static void claiming_free(struct claiming *w)
 	free(w);
 }
 
-/* [[authority, url, expires]…] into *out, which is owned. */
-static size_t read_stale(const struct reply *list, const char *name, struct queue_authz **out)
+/* [[authority, url, expires]…] into out. */
+static size_t read_stale(const struct reply *list, const char *name, struct queue_authz *out)
 {
 	size_t n = reply_len(list);
 
-	*out = n ? mem_array(n, sizeof **out) : NULL;
 	for (size_t i = 0; i < n; i++) {
 		const struct reply *a = reply_at(list, i);
 
-		(*out)[i] = (struct queue_authz){
+		out[i] = (struct queue_authz){
 			.name = name,
 			.authority = reply_str(reply_at(a, 0), NULL),
 			.url = reply_str(reply_at(a, 1), NULL),
@@ -35,23 +34,31 @@ static size_t read_stale(const struct reply *list, const char *name, struct queu
 	return n;
 }
 
+static size_t count_stale(const struct claiming *w, const struct reply *reply)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < w->n; i++)
+		total += reply_len(reply_at(reply_at(reply, 1 + i), 1));
+	return total;
+}
+
 static void tell_claims(struct claiming *w, const struct reply *reply)
 {
-	struct queue_claim_result *results = mem_array(w->n, sizeof *results);
-	struct queue_authz **stale = mem_array(w->n, sizeof *stale);
+	_mem_free_ struct queue_claim_result *results = mem_array(w->n, sizeof *results);
+	_mem_free_ struct queue_authz *stale =
+		mem_array(count_stale(w, reply) + 1, sizeof(struct queue_authz));
+	size_t used = 0;
 
 	for (size_t i = 0; i < w->n; i++) {
 		const struct reply *row = reply_at(reply, 1 + i);
 
 		results[i].claim = (enum claim)reply_int(reply_at(row, 0));
-		results[i].stale_n = read_stale(reply_at(row, 1), w->names[i], &stale[i]);
-		results[i].stale = stale[i];
+		results[i].stale = stale + used;
+		results[i].stale_n = read_stale(reply_at(row, 1), w->names[i], stale + used);
+		used += results[i].stale_n;
 	}
 	w->done(w->arg, 0, results, w->n);
-	for (size_t i = 0; i < w->n; i++)
-		free(stale[i]);
-	free(stale);
-	free(results);
 }
 
 static void on_claimed(void *arg, int err, const struct reply *reply)

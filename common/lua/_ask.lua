@@ -22,7 +22,7 @@ local function ask_one(q, id, plan, force)
 	r[WANT] = r[WANT] + 1
 	plan = {plan[1], plan[2], math.max(plan[3], NOW), plan[4]}
 	if r[WHERE] == RUNNING then
-		r[ASKED] = plan_merge(plan, r[ASKED])
+		r[ASKED] = r[ASKED] == 0 and plan or plan_merge(r[ASKED], plan)
 	elseif r[WHERE] == DUE then
 		local now = {r[INTENT], r[LANE], r[AT], r[WHY]}
 		local merged = plan_merge(now, plan)

@@ -122,11 +122,9 @@ local function need_plan(i, m, key)
 	end
 end
 
--- The earlier and more urgent of two plans; b may be 0.
+-- The earlier and more urgent of two plans; with equal right the newer one, b, says what is to be done.
 local function plan_merge(a, b)
-	if b == 0 then
-		return a
-	end
-	local first = (b[2] < a[2] or b[3] < a[3]) and b or a
-	return {first[1], math.min(a[2], b[2]), math.min(a[3], b[3]), first[4]}
+	local due_a, due_b = math.max(a[3], NOW), math.max(b[3], NOW)
+	local newer = b[2] < a[2] or due_b < due_a or (b[2] == a[2] and due_b == due_a)
+	return {(newer and b or a)[1], math.min(a[2], b[2]), math.min(due_a, due_b), (newer and b or a)[4]}
 end

@@ -21,7 +21,7 @@ local function decide(m, r, generation)
 		return not m.p and m.n or nil, false
 	end
 	local asked = r[ASKED] ~= 0 and r[ASKED] or {r[INTENT], LANE_NORMAL, NOW, 'changed'}
-	return plan_merge(asked, m.n or 0), true
+	return m.n and plan_merge(m.n, asked) or asked, true
 end
 
 -- Takes the released names out of field d's bytes; nil when none is left.

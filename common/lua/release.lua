@@ -27,7 +27,8 @@ local function release(id, token, due, why)
 	if r[WHERE] ~= RUNNING or r[TOKEN] ~= token then
 		return r[LAST] == token and OK or ELOST
 	end
-	local plan = plan_merge({r[INTENT], r[LANE], due, why}, r[ASKED])
+	local plan = {r[INTENT], r[LANE], due, why}
+	plan = r[ASKED] == 0 and plan or plan_merge(plan, r[ASKED])
 	if r[LANE] == LANE_SUSPECT then
 		plan[2] = LANE_SUSPECT
 	end

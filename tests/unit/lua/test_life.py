@@ -167,6 +167,20 @@ def test_asked_while_running(fleet):
     assert fleet.record("a").due > fleet.now() and fleet.take() == []
 
 
+def test_the_newest_wish_says_what_is_done(fleet):
+    fleet.add("a", verify=False, issue=True, lane=0)
+    job = fleet.take_one("a", "issue")
+    fleet.run("ask", "issue", "a", RENEW, 0, 0, "asked", 0)
+    fleet.run("ask", "issue", "a", REMOVE, 0, 0, "asked", 0)
+    fleet.run("ask", "issue", "a", RENEW, 2, fleet.now() + 10**6, "sweep", 0)
+    fleet.run("release", "issue", "a", job.token, 0, "cancelled")
+    job = fleet.take_one("a", "issue")
+    assert (job.intent, job.lane) == (REMOVE, 0)
+    fleet.run("ask", "issue", "a", RENEW, 0, 0, "asked", 0)
+    fleet.finish(job, "issue", n=[PROVISION, 0, 0, "next"])
+    assert fleet.take_one("a", "issue").intent == RENEW
+
+
 def test_ask_only_makes_earlier(fleet):
     later = fleet.now() + 10**6
     fleet.add(due=later)
