@@ -530,15 +530,20 @@ static void consume_unpublish(struct order *o, struct authz *a, const struct out
 }
 
 static const struct authz_row rows[AUTHZ_STEPS_N] = {
-	[AUTHZ_READ] = {next_read, consume_read, .budget = 6},
-	[AUTHZ_PUBLISH] = {next_publish, consume_publish, .budget = 3},
-	[AUTHZ_HOLD] = {next_nothing, consume_nothing},
-	[AUTHZ_AWAIT_VISIBLE] = {next_visible, consume_visible, .budget = VISIBLE_TRIES},
-	[AUTHZ_ANSWER] = {next_answer, consume_answer, .budget = 4, .unknown = UNKNOWN_ASK},
-	[AUTHZ_POLL] = {next_read, consume_poll, .budget = 8},
-	[AUTHZ_DEACTIVATE] = {next_deactivate, consume_deactivate, .budget = 1},
-	[AUTHZ_UNPUBLISH] = {next_unpublish, consume_unpublish},
-	[AUTHZ_OVER] = {next_nothing, consume_nothing},
+	[AUTHZ_READ] = {.next = next_read, .consume = consume_read, .budget = 6},
+	[AUTHZ_PUBLISH] = {.next = next_publish, .consume = consume_publish, .budget = 3},
+	[AUTHZ_HOLD] = {.next = next_nothing, .consume = consume_nothing},
+	[AUTHZ_AWAIT_VISIBLE] = {.next = next_visible,
+		.consume = consume_visible,
+		.budget = VISIBLE_TRIES},
+	[AUTHZ_ANSWER] = {.next = next_answer,
+		.consume = consume_answer,
+		.budget = 4,
+		.unknown = UNKNOWN_ASK},
+	[AUTHZ_POLL] = {.next = next_read, .consume = consume_poll, .budget = 8},
+	[AUTHZ_DEACTIVATE] = {.next = next_deactivate, .consume = consume_deactivate, .budget = 1},
+	[AUTHZ_UNPUBLISH] = {.next = next_unpublish, .consume = consume_unpublish},
+	[AUTHZ_OVER] = {.next = next_nothing, .consume = consume_nothing},
 };
 
 void authz_next(const struct order *o, const struct authz *a, struct effect *out)

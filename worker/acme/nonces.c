@@ -35,7 +35,8 @@ char *nonces_take(struct nonces *p, int64_t mono_ms)
 		drop_oldest(p);
 	if (!p->n)
 		return NULL;
-	return mem_steal(p->ring[(p->first + --p->n) % NONCES_MAX].text);
+	p->n--;
+	return mem_steal(p->ring[(p->first + p->n) % NONCES_MAX].text);
 }
 
 void nonces_release(struct nonces *p)

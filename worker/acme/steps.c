@@ -422,24 +422,32 @@ static void consume_done(struct order *o, const struct outcome *outcome)
 /* --- the table --- */
 
 static const struct order_row rows[ORDER_STEPS_N] = {
-	[ORDER_MAKE_KEY] = {next_make_key, consume_make_key},
-	[ORDER_SAVE_KEY] = {next_checkpoint, consume_save_key},
+	[ORDER_MAKE_KEY] = {.next = next_make_key, .consume = consume_make_key},
+	[ORDER_SAVE_KEY] = {.next = next_checkpoint, .consume = consume_save_key},
 	/* There is no asking: CAs have no list of orders, but hand the same pending one out again.
 	 */
-	[ORDER_NEW_ORDER] = {next_new_order, consume_new_order, .budget = 4,
+	[ORDER_NEW_ORDER] = {.next = next_new_order,
+		.consume = consume_new_order,
+		.budget = 4,
 		.unknown = UNKNOWN_REPLAY},
-	[ORDER_SAVE_ORDER] = {next_checkpoint, consume_save_order},
-	[ORDER_READ_ORDER] = {next_read_order, consume_read_order, .budget = 6},
-	[ORDER_AUTHORIZE] = {next_authorize, consume_authorize},
-	[ORDER_BARRIER] = {next_checkpoint, consume_barrier},
-	[ORDER_MAKE_CSR] = {order_next_make_csr, order_consume_make_csr},
-	[ORDER_FINALIZE] = {order_next_finalize, order_consume_finalize, .budget = 4,
-		.unknown = UNKNOWN_ASK, .durable = true},
-	[ORDER_POLL_ORDER] = {next_read_order, order_consume_poll, .budget = 8},
-	[ORDER_DOWNLOAD] = {order_next_download, order_consume_download, .budget = 8},
-	[ORDER_CHECK_CHAIN] = {order_next_check_chain, order_consume_check_chain},
-	[ORDER_DONE] = {next_done, consume_done},
-	[ORDER_FAILED] = {next_done, consume_done},
+	[ORDER_SAVE_ORDER] = {.next = next_checkpoint, .consume = consume_save_order},
+	[ORDER_READ_ORDER] = {.next = next_read_order, .consume = consume_read_order, .budget = 6},
+	[ORDER_AUTHORIZE] = {.next = next_authorize, .consume = consume_authorize},
+	[ORDER_BARRIER] = {.next = next_checkpoint, .consume = consume_barrier},
+	[ORDER_MAKE_CSR] = {.next = order_next_make_csr, .consume = order_consume_make_csr},
+	[ORDER_FINALIZE] = {.next = order_next_finalize,
+		.consume = order_consume_finalize,
+		.budget = 4,
+		.unknown = UNKNOWN_ASK,
+		.durable = true},
+	[ORDER_POLL_ORDER] = {.next = next_read_order, .consume = order_consume_poll, .budget = 8},
+	[ORDER_DOWNLOAD] = {.next = order_next_download,
+		.consume = order_consume_download,
+		.budget = 8},
+	[ORDER_CHECK_CHAIN] = {.next = order_next_check_chain,
+		.consume = order_consume_check_chain},
+	[ORDER_DONE] = {.next = next_done, .consume = consume_done},
+	[ORDER_FAILED] = {.next = next_done, .consume = consume_done},
 };
 
 /* --- the interface --- */
