@@ -144,8 +144,8 @@ static void report(struct run *r)
 	if (audit_found(c) == 0)
 		buf_adds(&text, "all that is needed is planned\n");
 	else
-		buf_addf(&text, "%zu faults found, %zu repaired\n", audit_found(c),
-			audit_repaired(c));
+		buf_addf(&text, "%zu fault%s found, %zu repaired\n", audit_found(c),
+			audit_found(c) == 1 ? "" : "s", audit_repaired(c));
 	cli_emit(r->cli, &text);
 	if (audit_found(c) > 0 && !r->repair)
 		cli_hint(r->cli, "\"certfleet audit --repair\" puts them right; so does the "

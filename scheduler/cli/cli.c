@@ -13,6 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef CERTFLEET_VERSION /* the build names it */
+#define CERTFLEET_VERSION "unknown"
+#endif
+
 #define DEFAULT_CONFIG "/etc/certfleet/certfleet.yaml"
 
 static volatile sig_atomic_t stopping;

@@ -42,7 +42,7 @@ static int64_t text_number(const struct reply *r)
 /* Workers */
 
 struct worker {
-	char name[80], version[48], host[64], roles[80], http01[200], dns01[200];
+	char name[80], version[48], host[64], roles[80], state[16], http01[200], dns01[200];
 	int64_t beat_ms, started_ms;
 	int64_t verify_running, verify_slots, issue_running, issue_slots;
 };
@@ -58,6 +58,7 @@ static void worker_field(struct worker *w, const char *name, const struct reply 
 		{"version", w->version, sizeof w->version, NULL},
 		{"host", w->host, sizeof w->host, NULL},
 		{"roles", w->roles, sizeof w->roles, NULL},
+		{"state", w->state, sizeof w->state, NULL},
 		{"http01", w->http01, sizeof w->http01, NULL},
 		{"dns01", w->dns01, sizeof w->dns01, NULL},
 		{"started", NULL, 0, &w->started_ms},
@@ -130,6 +131,24 @@ static bool worker_alive(const struct cli *cli, const struct worker *w)
 	return w->beat_ms > cli->view.now_ms - SILENT_MS;
 }
 
+static const char *worker_state(const struct cli *cli, const struct worker *w)
+{
+	if (!worker_alive(cli, w))
+		return "silent";
+	return strcmp(w->state, "draining") == 0 ? "draining" : "alive";
+}
+
+/** What it says of its roles, or what its slots and responders show. */
+static void worker_roles(const struct worker *w, char *out, size_t size)
+{
+	if (w->roles[0] != '\0')
+		snprintf(out, size, "%s", w->roles);
+	else
+		snprintf(out, size, "%s%s%s", w->issue_slots + w->verify_slots > 0 ? "jobs " : "",
+			w->http01[0] != '\0' ? "http-01 " : "",
+			w->dns01[0] != '\0' ? "dns-01" : "");
+}
+
 static const struct table_column WORKERS[] = {
 	{"WORKER", false, true},
 	{"STATE", false, false},
@@ -146,19 +165,25 @@ static void worker_row(struct cli *cli, const struct worker *w, struct table *t)
 {
 	_buf_release_ struct buf beat = BUF_INIT(64);
 	char up[CLOCK_HUMAN_LEN] = "-";
-	bool alive = worker_alive(cli, w);
+	const char *state = worker_state(cli, w);
+	char roles[96];
 
+	worker_roles(w, roles, sizeof roles);
 	term_when(&beat, &cli->view, w->beat_ms);
 	if (w->started_ms > 0)
 		clock_human((cli->view.now_ms - w->started_ms) / 1000 * 1000, up);
 	table_cell(t, TINT_NONE, "%s", w->name);
-	table_cell(t, alive ? TINT_GOOD : TINT_BAD, "%s", alive ? "alive" : "silent");
+	table_cell(t,
+		state[0] == 'a'   ? TINT_GOOD
+		: state[0] == 'd' ? TINT_WARN
+				  : TINT_BAD,
+		"%s", state);
 	table_cell(t, TINT_NONE, "%s", buf_cstr(&beat));
 	table_cell(t, TINT_NONE, "%lld/%lld", (long long)w->verify_running,
 		(long long)w->verify_slots);
 	table_cell(
 		t, TINT_NONE, "%lld/%lld", (long long)w->issue_running, (long long)w->issue_slots);
-	table_cell(t, TINT_NONE, "%s", w->roles);
+	table_cell(t, TINT_NONE, "%s", roles);
 	table_cell(t, TINT_NONE, "%s%s%s", w->http01, w->http01[0] && w->dns01[0] ? " " : "",
 		w->dns01);
 	table_cell(t, TINT_NONE, "%s", up);
@@ -167,12 +192,15 @@ static void worker_row(struct cli *cli, const struct worker *w, struct table *t)
 
 static json_t *worker_json(struct cli *cli, const struct worker *w)
 {
-	return json_pack("{s:o s:b s:o s:o s:I s:I s:I s:I s:o s:o s:o s:o s:o}", "name",
-		json_text(w->name), "alive", worker_alive(cli, w), "beat", json_time(w->beat_ms),
-		"started", json_time(w->started_ms), "verify_running",
-		(json_int_t)w->verify_running, "verify_slots", (json_int_t)w->verify_slots,
-		"issue_running", (json_int_t)w->issue_running, "issue_slots",
-		(json_int_t)w->issue_slots, "roles", json_text(w->roles), "http01",
+	char roles[96];
+
+	worker_roles(w, roles, sizeof roles);
+	return json_pack("{s:o s:s s:b s:o s:o s:I s:I s:I s:I s:o s:o s:o s:o s:o}", "name",
+		json_text(w->name), "state", worker_state(cli, w), "alive", worker_alive(cli, w),
+		"beat", json_time(w->beat_ms), "started", json_time(w->started_ms),
+		"verify_running", (json_int_t)w->verify_running, "verify_slots",
+		(json_int_t)w->verify_slots, "issue_running", (json_int_t)w->issue_running,
+		"issue_slots", (json_int_t)w->issue_slots, "roles", json_text(roles), "http01",
 		json_text(w->http01), "dns01", json_text(w->dns01), "host", json_text(w->host),
 		"version", json_text(w->version));
 }

@@ -262,10 +262,9 @@ static void table_line(const struct table *t, const struct view *view, const siz
 	const struct table_cell *cells, struct buf *out)
 {
 	pad(out, t->indent);
-	size_t owed =
-		0; /* blanks that come only if something follows: lines have none at their end */
+	size_t owed = 0; /* blanks come only if something follows: no line ends with one */
 	for (size_t i = 0; i < t->columns_n; i++) {
-		_buf_release_ struct buf cut = BUF_INIT(TEXT_MAX * 2);
+		_buf_release_ struct buf cut = BUF_INIT(2 * sizeof(char) * TEXT_MAX);
 		term_cut(&cut, cells[i].text, widths[i]);
 		size_t blank = widths[i] - term_width(buf_cstr(&cut));
 		bool right = t->columns[i].right;

@@ -542,6 +542,83 @@ static void import_goes_on_after_a_refusal(void **state)
 	contains(f->err, "fleet.yaml:3:5: b is refused: it is there already\n");
 }
 
+/* Jobs: by the queue's own scripts */
+
+static void script(struct fleet_aid *f, const char *name, size_t n, const char *const *argv)
+{
+	struct why why = {0};
+
+	if (redis_sync_script(f->redis, NULL, &why, name, n, argv, NULL) != 0)
+		fail_msg("%s: %s", name, why.text);
+}
+
+static void jobs_are_shown_retried_and_cancelled(void **state)
+{
+	struct fleet_aid *f = *state;
+	_mem_free_ char *later = mem_printf("%lld", (long long)clock_wall_ms() + 3600000);
+	const char *plan[] = {"verify", "a.example.com", "0", "2", later, "routine", "0"};
+	const char *take[] = {"verify", "w1", "0123456789abcdef0123", "8", "60000", "8", "0", "1"};
+
+	fleet_aid_endpoint(f, "a.example.com", "acme");
+	assert_int_equal(RUN("jobs", "retry", "a.example.com"), CLI_FAILED);
+	contains(f->err, "has no job that waits or is parked");
+	script(f, "ask", ARRAY_LEN(plan), plan);
+	assert_int_equal(RUN("jobs", "list"), CLI_DONE);
+	assert_string_equal(f->out, "");
+	assert_int_equal(RUN("jobs", "list", "--all"), CLI_DONE);
+	contains(f->out, "a.example.com  verify  due    look  normal  in 59m 59s");
+	assert_int_equal(RUN("jobs", "retry", "a.example.com", "--queue", "verify"), CLI_DONE);
+	assert_string_equal(f->out, "a.example.com: its verify job is due now\n");
+	assert_int_equal(RUN("jobs", "cancel", "a.example.com"), CLI_FAILED);
+	contains(f->err, "no job of a.example.com runs now");
+
+	script(f, "take", ARRAY_LEN(take), take);
+	assert_int_equal(RUN("jobs", "list", "--where", "running"), CLI_DONE);
+	contains(f->out, "a.example.com  verify  running  look  person");
+	contains(f->out, "w1\n");
+	assert_int_equal(RUN("jobs", "show", "a.example.com"), CLI_DONE);
+	contains(f->out, "verify: running\n");
+	contains(f->out, "  worker      w1\n");
+	assert_int_equal(RUN("jobs", "cancel", "a.example.com"), CLI_DONE);
+	assert_string_equal(f->out, "a.example.com: w1 is told to stop its verify job\n");
+	assert_int_equal(RUN("jobs", "retry", "none"), CLI_FAILED);
+}
+
+static void status_of_a_fleet_that_works(void **state)
+{
+	struct fleet_aid *f = *state;
+	_mem_free_ char *now = mem_printf("%lld", (long long)clock_wall_ms());
+	const char *hold[] = {"hold", "sched:1:abc", "0", "60000"};
+
+	script(f, "leader", ARRAY_LEN(hold), hold);
+	fleet_aid_redis(f, "ZADD", "@workers", now, "w1", NULL);
+	fleet_aid_redis(f, "HSET", "@w:w1", "verify_running", "3", "verify_slots", "10", "dns01",
+		"127.0.0.1:53", "started", now, NULL);
+	fleet_aid_redis(f, "ZADD", "@workers", "5", "w0", NULL);
+	fleet_aid_endpoint(f, "a.example.com", "acme");
+	assert_int_equal(RUN("status", "--check"), CLI_DONE);
+	contains(f->out, "leader      sched:1:abc, its lease runs ");
+	contains(f->out, "workers     1 alive, 1 silent\n");
+	contains(f->out, "endpoints   1: 1 provisioning\n");
+	assert_int_equal(RUN("workers"), CLI_DONE);
+	contains(f->out, "w1      alive");
+	contains(f->out, "3/10");
+	contains(f->out, "w0      silent");
+	assert_int_equal(
+		RUN("endpoint", "verify", "a.example.com", "--timeout", "100ms"), CLI_NOT_YET);
+	contains(f->err, "one leads, but does not get round to it");
+	/* No job is recorded for an endpoint that was made by hand. */
+	assert_int_equal(RUN("audit"), CLI_NOT_YET);
+	contains(f->out, "a.example.com  verify");
+	contains(f->out, "1 fault found, 0 repaired");
+	assert_int_equal(RUN("--json", "audit", "--repair"), CLI_DONE);
+	json_t *j = json_loads(f->out, 0, NULL);
+	assert_int_equal(json_integer_value(json_object_get(j, "repaired")), 1);
+	json_decref(j);
+	assert_int_equal(RUN("audit"), CLI_DONE);
+	contains(f->out, "all that is needed is planned");
+}
+
 static void wait_ends_and_says_why(void **state)
 {
 	struct fleet_aid *f = *state;
@@ -579,6 +656,8 @@ int main(void)
 		TEST(nobody_answers),
 		TEST(names_are_checked_before_anything_is_sent),
 		TEST(import_goes_on_after_a_refusal),
+		TEST(jobs_are_shown_retried_and_cancelled),
+		TEST(status_of_a_fleet_that_works),
 		TEST(wait_ends_and_says_why),
 	};
 
