@@ -18,9 +18,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define NODE_REQUESTS_MAX 256
 #define RESPONDER_GRACE_MS 2000
+#define FILES_WANTED 65536
 
 /* --- jobs wait for Redis and for the vault's canary */
 
@@ -222,6 +224,18 @@ static void catch_signal(struct worker *w, uv_signal_t *s, int number)
 	uv_unref((uv_handle_t *)s);
 }
 
+/* Each question to a name server has a socket of its own. */
+static void raise_file_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur >= l.rlim_max)
+		return;
+	l.rlim_cur = l.rlim_max < FILES_WANTED ? l.rlim_max : FILES_WANTED;
+	if (setrlimit(RLIMIT_NOFILE, &l))
+		LOG(WARN, "file_limit_kept", LF_INT("files", l.rlim_cur));
+}
+
 int worker_start(struct worker *w, struct config *config, struct why *why)
 {
 	char host[sizeof w->name];
@@ -231,6 +245,7 @@ int worker_start(struct worker *w, struct config *config, struct why *why)
 	w->started_ms = clock_wall_ms();
 	snprintf(w->name, sizeof w->name, "%s", config_worker_name(config, host, sizeof host));
 	uv_loop_init(&w->loop);
+	raise_file_limit();
 	err = check_roles(config, why);
 	if (!err)
 		err = open_secrets(w, why);
