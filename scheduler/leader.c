@@ -17,6 +17,7 @@ struct leader {
 	char *nonce, *holder;
 	int64_t next_ms, sent_ms; /* monotonic */
 	bool asking, stopped;
+	int last_err;
 	void (*stop_done)(void *arg);
 	void *stop_arg;
 };
@@ -63,6 +64,9 @@ static void answered(
 			resigned(l, 0);
 		return;
 	}
+	if (err && err != l->last_err && err != CF_ECONN && err != CF_ECANCELED)
+		LOG(WARN, "lease_unknown", LF("why", cf_strerror(err)));
+	l->last_err = err;
 	if (err) {
 		l->next_ms = now + TICK_MS;
 	} else {

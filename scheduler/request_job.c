@@ -207,11 +207,13 @@ static void timeline_entry(
 
 /* The buffers that an application borrows while it is sent. */
 struct parcel {
-	struct buf config, answer, event, timeline;
+	struct buf config, answer, event, timeline, hidden;
 	char done_id[REQUEST_SOURCE_MAX + REQUEST_ID_MAX + 32],
 		event_id[REQUEST_SOURCE_MAX + REQUEST_ID_MAX + 32];
 	char source[REQUEST_SOURCE_MAX + 2];
 	struct queue_plan verify, issue;
+	struct queue_event events[2];
+	size_t events_n;
 };
 
 static void parcel_release(struct parcel *p)
@@ -220,6 +222,33 @@ static void parcel_release(struct parcel *p)
 	buf_release(&p->answer);
 	buf_release(&p->event);
 	buf_release(&p->timeline);
+	buf_release(&p->hidden);
+}
+
+static void add_event(struct parcel *p, const char *type, const char *id, const struct buf *data)
+{
+	p->events[p->events_n++] =
+		(struct queue_event){.type = type, .id = id, .data = data->data, .len = data->len};
+}
+
+/* What the answer's script shows after the barrier: [answer, [[type, id, data]…]]. */
+static int pack_hidden(struct parcel *p)
+{
+	size_t both = mp_array_open(&p->hidden), events;
+
+	mp_strn(&p->hidden, p->answer.data, p->answer.len);
+	events = mp_array_open(&p->hidden);
+	for (size_t i = 0; i < p->events_n; i++) {
+		size_t event = mp_array_open(&p->hidden);
+
+		mp_str(&p->hidden, p->events[i].type);
+		mp_str(&p->hidden, p->events[i].id);
+		mp_strn(&p->hidden, p->events[i].data, p->events[i].len);
+		mp_array_close(&p->hidden, event);
+	}
+	mp_array_close(&p->hidden, events);
+	mp_array_close(&p->hidden, both);
+	return buf_err(&p->hidden);
 }
 
 static int pack(const struct request_job *job, const struct request_effect *f, int64_t now_ms,
@@ -231,6 +260,8 @@ static int pack(const struct request_job *job, const struct request_effect *f, i
 	p->answer = BUF_INIT(ANSWER_BYTES_MAX);
 	p->event = BUF_INIT(CONFIG_BYTES_MAX);
 	p->timeline = BUF_INIT(1024);
+	p->hidden = BUF_INIT(2 * CONFIG_BYTES_MAX);
+	p->events_n = 0;
 	event_id(job, "req", p->done_id, sizeof p->done_id);
 	event_id(job, "endpoint", p->event_id, sizeof p->event_id);
 	snprintf(p->source, sizeof p->source, "%s%s", hidden(job) ? HIDDEN : "",
@@ -241,7 +272,10 @@ static int pack(const struct request_job *job, const struct request_effect *f, i
 		(err = request_answer(&job->request, job->id, f->generation, NULL, &p->answer)) ||
 		(err = request_event_data(f, &p->event)))
 		return err;
-	return 0;
+	add_event(p, EVENT_REQUEST_DONE, p->done_id, &p->answer);
+	if (f->event)
+		add_event(p, f->event, p->event_id, &p->event);
+	return pack_hidden(p);
 }
 
 static void send_effect(
@@ -271,16 +305,13 @@ static void send_effect(
 		.timeline_len = p->timeline.len,
 	};
 
-	if (!hidden(job)) /* else the answer's script says it */
-		a.events[a.events_n++] = (struct queue_event){.type = EVENT_REQUEST_DONE,
-			.id = p->done_id,
-			.data = p->answer.data,
-			.len = p->answer.len};
-	if (f->event)
-		a.events[a.events_n++] = (struct queue_event){.type = f->event,
-			.id = p->event_id,
-			.data = p->event.data,
-			.len = p->event.len};
+	if (hidden(job)) { /* nobody is told before the barrier */
+		a.answer = p->hidden.data;
+		a.answer_len = p->hidden.len;
+	} else {
+		memcpy(a.events, p->events, sizeof a.events);
+		a.events_n = p->events_n;
+	}
 	queue_apply(job->context->redis, &a, applied, job);
 }
 

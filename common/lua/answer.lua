@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- answer SOURCE ID STREAM_ID : shows the answer to a request that was applied under the hidden source ~SOURCE, now that
--- the replicas have it: copies it to req:SOURCE:ID for 24 h, says request.done, acknowledges and deletes the entry.
--- An answer that is there already stays. Gives 1, or 0 if there was nothing to show.
+-- the replicas have it: what lies there is packed [answer, [[type, id, data]…]]; the answer goes to req:SOURCE:ID for
+-- 24 h, the events are said, the entry is acknowledged and deleted. An answer that is there already stays. Gives 1, or
+-- 0 if there was nothing to show.
 --#include "_base.lua"
 --#include "_event.lua"
 if #ARGV ~= 3 then
@@ -14,14 +15,13 @@ need_streams()
 need_type('stream', 'requests')
 need_type('string', 'req:' .. name, 'req:~' .. name)
 
-local answer = redis.call('EXISTS', seen) == 0 and redis.call('GET', hidden)
-if answer then
-	local m = unpacked(answer) or {}
-	local kind = m.status == 'refused' and 'refused' or 'done'
-	redis.call('SET', seen, answer, 'EX', 86400)
-	emit('results', 'req/' .. SOURCE .. '/' .. ID, 'certfleet.request.' .. kind, m.endpoint or '', answer)
+local held = redis.call('EXISTS', seen) == 0 and unpacked(redis.call('GET', hidden))
+if held then
+	local m = unpacked(held[1]) or {}
+	redis.call('SET', seen, held[1], 'EX', 86400)
+	emit_all(held[2], m.endpoint or '')
 end
 redis.call('XACK', P .. 'requests', 'scheduler', ENTRY)
 redis.call('XDEL', P .. 'requests', ENTRY)
 cap_streams()
-return answer and 1 or 0
+return held and 1 or 0
