@@ -184,7 +184,7 @@ class Stack:
             "challenges": {
                 "zones": [CHALLENGE_ZONE], "label_key_file": self.path("label.key"),
                 "nameservers": [{"name": f"ns{i}.{CHALLENGE_ZONE}", "addresses": [f"{LOOPBACK}:{dns}"]}
-                                for i, (_, dns) in enumerate(self.worker_ports, 1)],
+                                for i, dns in enumerate(self._dns_ports(), 1)],
                 "dns_provider": "builtin"},
             "resolver": {"servers": [f"{LOOPBACK}:{self.unbound.port}"], "timeout": "3s"},
             # Everything here is on loopback, where a worker would otherwise refuse to be sent.
@@ -193,6 +193,11 @@ class Stack:
             "worker": {"roles": ["jobs", "http-01", "dns-01"], "slots": {"verify": 200, "issue": 200},
                        "lease": "10s"},
         }
+
+    def _dns_ports(self):
+        """Of at least two name servers, as a zone must have: a worker that is alone is both."""
+        ports = [dns for _, dns in self.worker_ports]
+        return ports * 2 if len(ports) == 1 else ports
 
     def write_config(self, path, changes=None):
         """The common configuration with `changes` merged in, written to path."""

@@ -38,7 +38,6 @@ def names_for(n):
 
 
 def create_traffic_records(knot, names):
-    knot.add((TARGET, "A", LOOPBACK))
     knot.add(*[(name, "CNAME", f"{TARGET}.") for name in names])
 
 
@@ -140,6 +139,7 @@ class Lego:
         try:
             for server in self.servers:
                 server.start()
+            self.knot.add((TARGET, "A", LOOPBACK))
             create_traffic_records(self.knot, self.names + ["first.example.test"])
             if not self.process("first.example.test")[0]:
                 raise ServerError("lego cannot make an account: " + self.log_of("first.example.test"))
@@ -218,7 +218,9 @@ class Certfleet:
             perf.terminate()
             perf.wait()
         if got < len(self.names):
-            print(f"certfleet: {s.states()}\n{worker.log_tail(30)}", file=sys.stderr)
+            states = list(s.states().values())
+            print(f"certfleet: { {state: states.count(state) for state in set(states)} }\n{worker.log_tail(30)}",
+                  file=sys.stderr)
         out = {"got": got, "failed": failed, "seconds": last - began, "cpu": spent.pop("worker"), **spent,
                "idle": idle["rss"], "idle_private": idle["private"], "peak": peak_rss(worker.pid), "in_flight": most,
                "in_redis": (db.info("memory")["used_memory"] - used) / len(self.names), "of_it": self.sizes(db)}
@@ -231,6 +233,8 @@ class Certfleet:
         got, failed, last, most, at = 0, 0, time.time(), 0, b"0"
         deadline = time.monotonic() + seconds
         while got < len(self.names) and time.monotonic() < deadline and not self.stack.pebble.hung:
+            if not self.stack.workers[0].alive():
+                raise ServerError("the worker ended:\n" + self.stack.workers[0].log_tail())
             most = max(most, db.zcard(PREFIX + "run:issue"))
             for _, entries in db.xread({PREFIX + "results": at}, block=50):
                 at = entries[-1][0]
