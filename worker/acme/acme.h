@@ -54,8 +54,9 @@ struct acme_failure {
 	enum acme_class class;
 	enum acme_scope scope;
 	/* The problem type without "urn:ietf:params:acme:error:" ("dns", "rateLimited"), or one of
-	 * our own: no_answer, not_acme, chain_wrong, deadline, publish_failed, not_visible,
-	 * no_challenge, order_gone, checkpoint_failed, account_store. */
+	 * our own: no_answer, not_acme, not_trusted, chain_wrong, deadline, publish_failed,
+	 * not_visible, no_challenge, order_gone, checkpoint_failed, account_store,
+	 * account_deactivated, key, canceled. */
 	char code[48];
 	char detail[512];      /* the CA's words, cleaned, or our sentence */
 	int status;            /* HTTP status; 0 if there was no answer */

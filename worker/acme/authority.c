@@ -153,8 +153,13 @@ static void took_directory(struct acme_authority *a, const struct http_answer *a
 /* A refusal of a plain GET is about the URL that the operator wrote, or about trust. */
 static void adjust_directory_failure(const struct http_answer *answer, struct acme_failure *f)
 {
-	if (answer->err == CF_EAUTH || answer->err == CF_EINVAL)
+	if (answer->err == CF_EINVAL)
 		f->class = ACME_OPERATOR;
+	if (answer->err == CF_EAUTH)
+		failure_set(f, ACME_OPERATOR, ACME_AUTHORITY, "not_trusted",
+			"the CA's own HTTPS is not trusted: %.350s; if it is a private CA, set "
+			"ca_file",
+			answer->why.text);
 	if (!answer->err && answer->status < 500 && answer->status != 429) {
 		char detail[512];
 

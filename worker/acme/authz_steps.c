@@ -61,22 +61,28 @@ static void full_name(const struct authz *a, char out[256])
 	snprintf(out, 256, "%s%.250s", a->wildcard ? "*." : "", a->name ? a->name : "");
 }
 
+/* Only these can be ended at the CA: pending ones of an order that will not be resumed. */
+static bool may_be_pending(const struct order *o)
+{
+	return o->failure && !o->failure->resumable && o->status == CA_PENDING;
+}
+
 /* Takes f's contents. The order's first failure counts, and abandons the siblings. */
 static void authz_fail(struct order *o, struct authz *a, struct acme_failure *f)
 {
+	bool decided = f->counts_as_failed_authz;
+
 	if (a->name)
 		full_name(a, f->failed_name);
 	if (a->token)
 		snprintf(
 			f->failed_type, sizeof(f->failed_type), "%s", acme_challenge_name(a->type));
-	finish(a, AUTHZ_FAILED);
+	a->end = AUTHZ_FAILED;
 	order_fail(o, f);
-}
-
-/* Only these can be ended at the CA: pending ones of an order that will not be resumed. */
-static bool leaves_pending(const struct order *o, const struct authz *a)
-{
-	return o->failure && !o->failure->resumable && a->name && o->status == CA_PENDING;
+	if (!decided && a->name && may_be_pending(o))
+		enter(a, AUTHZ_DEACTIVATE);
+	else
+		finish(a, AUTHZ_FAILED);
 }
 
 void authz_abandon(struct order *o, struct authz *a)
@@ -86,15 +92,15 @@ void authz_abandon(struct order *o, struct authz *a)
 		a->abandoned = true;
 }
 
-/* Called once nothing of an abandoned one is under way. */
+/* Called once nothing of an abandoned one is under way. One that was not read yet may be a valid
+ * one, reused. */
 static void leave(struct order *o, struct authz *a)
 {
-	if (leaves_pending(o, a)) {
-		a->end = AUTHZ_LEFT;
-		enter(a, AUTHZ_DEACTIVATE);
-	} else {
+	a->end = AUTHZ_LEFT;
+	if (may_be_pending(o))
+		enter(a, a->name ? AUTHZ_DEACTIVATE : AUTHZ_READ);
+	else
 		finish(a, AUTHZ_LEFT);
-	}
 }
 
 /* --- which challenge --- */
@@ -216,8 +222,12 @@ static bool only_looks(const struct order *o)
 static void follow_read(struct order *o, struct authz *a, const struct ca_authz *c)
 {
 	take_identity(a, c);
-	if (c->status == CA_VALID)
+	if (a->end == AUTHZ_LEFT && c->status == CA_PENDING)
+		enter(a, AUTHZ_DEACTIVATE);
+	else if (c->status == CA_VALID)
 		finish(a, AUTHZ_VALID);
+	else if (a->end == AUTHZ_LEFT)
+		finish(a, AUTHZ_LEFT);
 	else if (c->status == CA_INVALID)
 		invalid(o, a, c);
 	else if (only_looks(o))
@@ -244,7 +254,7 @@ static void consume_read(struct order *o, struct authz *a, const struct outcome 
 	enum verdict v = steps_judge(
 		&o->seed, &a->walk, rows[a->step].budget, rows[a->step].unknown, outcome, &f);
 
-	if (v == VERDICT_FAIL && only_looks(o)) {
+	if (v == VERDICT_FAIL && (only_looks(o) || a->end == AUTHZ_LEFT)) {
 		failure_release(&f);
 		finish(a, AUTHZ_LEFT);
 	} else if (v == VERDICT_FAIL && f.status == 404) {
@@ -253,7 +263,7 @@ static void consume_read(struct order *o, struct authz *a, const struct outcome 
 	} else if (v == VERDICT_FAIL) {
 		authz_fail(o, a, &f);
 	} else if (v == VERDICT_OK && ca_authz_parse(outcome->body, outcome->len, &c, &why) < 0) {
-		if (only_looks(o))
+		if (only_looks(o) || a->end == AUTHZ_LEFT)
 			finish(a, AUTHZ_LEFT);
 		else
 			not_an_authz(o, a, why.text);
@@ -511,7 +521,7 @@ static void consume_deactivate(struct order *o, struct authz *a, const struct ou
 
 	failure_release(&f);
 	if (v == VERDICT_OK || v == VERDICT_FAIL) /* it expires by itself */
-		finish(a, AUTHZ_LEFT);
+		finish(a, a->end);
 }
 
 static void next_unpublish(const struct order *o, const struct authz *a, struct effect *out)

@@ -242,7 +242,10 @@ void problem_to_failure(
 	/* `compound` says nothing by itself: its first part does. */
 	if (p && p->n_subs && (!strcmp(type, "compound") || !type[0]))
 		type = p->subs[0].type;
-	rule = problem_rule(type, status);
+	/* Whatever a broken server says about us, it is broken. */
+	rule = status >= 500 && find_rule(type) && find_rule(type)->class != ACME_WAIT_UNTIL
+		       ? &unknown_server
+		       : problem_rule(type, status);
 	out->class = rule->class;
 	out->scope = rule->scope;
 	copy_text(

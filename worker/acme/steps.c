@@ -139,7 +139,7 @@ void order_fail(struct order *o, struct acme_failure *f)
 	*f = (struct acme_failure){0};
 	for (size_t i = 0; i < o->n_authz; i++)
 		authz_abandon(o, &o->authz[i]);
-	if (o->step != ORDER_AUTHORIZE)
+	if (o->step != ORDER_AUTHORIZE || authz_settle(o))
 		order_enter(o, ORDER_FAILED);
 }
 

@@ -117,8 +117,8 @@ static void run_child(const struct pebble *p, const char *const *env)
 	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	dup2(fd, 1);
 	dup2(fd, 2);
-	putenv((char *)(uintptr_t)"GOMAXPROCS=1");
-	putenv((char *)(uintptr_t)"PEBBLE_VA_NOSLEEP=1");
+	putenv((char *)(uintptr_t) "GOMAXPROCS=1");
+	putenv((char *)(uintptr_t) "PEBBLE_VA_NOSLEEP=1");
 	for (; env && *env; env++)
 		putenv((char *)(uintptr_t)*env);
 	execl(binary(), "pebble", "-config", config, (char *)NULL);
