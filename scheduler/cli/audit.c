@@ -140,7 +140,8 @@ static void report(struct run *r)
 	if (r->shown > SHOWN_MAX)
 		buf_addf(&text, "… and %zu more\n", r->shown - SHOWN_MAX);
 	term_count(&text, c->endpoints);
-	buf_addf(&text, " endpoints looked at in %s: ", clock_human(c->took_ms, human));
+	buf_addf(&text, " endpoint%s looked at in %s: ", c->endpoints == 1 ? "" : "s",
+		clock_human(c->took_ms, human));
 	if (audit_found(c) == 0)
 		buf_adds(&text, "all that is needed is planned\n");
 	else

@@ -381,16 +381,20 @@ int cmd_endpoint_verify(struct cli *cli, const struct cli_args *args)
 	return run_asks(cli, args, &ask);
 }
 
-/** Asks, then waits until the goal is reached, if that was wanted. */
-static int ask_and_wait(
-	struct cli *cli, const struct cli_args *args, const struct ask *ask, struct waiter *w)
+/** Asks, then waits until the goal is reached, if that was wanted; done ends the sentence "ID …".
+ */
+static int ask_and_wait(struct cli *cli, const struct cli_args *args, const struct ask *ask,
+	struct waiter *w, const char *done)
 {
 	int status = run_asks(cli, args, ask);
 
 	if (status != CLI_DONE || !cli_flag(args, "wait"))
 		return status;
 	cli_catch_signals();
-	return wait_run(cli, w, args->words_n, cli_arg_ms(args, "wait"));
+	status = wait_run(cli, w, args->words_n, cli_arg_ms(args, "wait"));
+	for (size_t i = 0; i < args->words_n && status == CLI_DONE; i++)
+		cli_note(cli, "%s %s", args->words[i], done);
+	return status;
 }
 
 static int note_serials(struct cli *cli, const struct cli_args *args, struct waiter *w)
@@ -416,7 +420,7 @@ int cmd_endpoint_renew(struct cli *cli, const struct cli_args *args)
 	if (cli_flag(args, "wait"))
 		status = note_serials(cli, args, w);
 	if (status == CLI_DONE)
-		status = ask_and_wait(cli, args, &ask, w);
+		status = ask_and_wait(cli, args, &ask, w, "has a new certificate.");
 	free(w);
 	return status;
 }
@@ -437,7 +441,7 @@ int cmd_endpoint_remove(struct cli *cli, const struct cli_args *args)
 
 	for (size_t i = 0; i < args->words_n; i++)
 		w[i] = (struct waiter){.id = args->words[i], .goal = WAIT_GONE};
-	int status = ask_and_wait(cli, args, &ask, w);
+	int status = ask_and_wait(cli, args, &ask, w, "is gone.");
 	free(w);
 	return status;
 }

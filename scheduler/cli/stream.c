@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-#define BATCH "500"
+#define BATCH       "500"
+#define LOOKS_SHOWN 4 /* names of a dns.changed */
 
 static void put(const struct reply *value, char *out, size_t size)
 {
@@ -279,6 +280,29 @@ static void put_value(const json_t *v, struct buf *out)
 		buf_adds(out, json_is_string(v) ? json_string_value(v) : text ? text : "");
 }
 
+/** "shop.example.com traffic right, challenge missing": what a dns.changed says of each name. */
+static void put_looks(const json_t *names, struct buf *out)
+{
+	size_t i;
+	json_t *name;
+
+	json_array_foreach((json_t *)(uintptr_t)names, i, name)
+	{
+		const char *traffic = json_string_value(
+			json_object_get(json_object_get(name, "traffic"), "status"));
+		const char *challenge = json_string_value(
+			json_object_get(json_object_get(name, "challenge"), "status"));
+		const char *text = json_string_value(json_object_get(name, "name"));
+		if (text == NULL || i == LOOKS_SHOWN)
+			return;
+		buf_addf(out, "  %s", text);
+		if (traffic != NULL)
+			buf_addf(out, " traffic %s%s", traffic, challenge ? "," : "");
+		if (challenge != NULL)
+			buf_addf(out, " challenge %s", challenge);
+	}
+}
+
 /** The text, then "key=value" of simple members: people read these, programs take --json. */
 static void put_members(const json_t *data, struct buf *out)
 {
@@ -288,6 +312,7 @@ static void put_members(const json_t *data, struct buf *out)
 
 	if (text != NULL && *text != '\0')
 		buf_addf(out, "  %s", text);
+	put_looks(json_object_get(data, "names"), out);
 	json_object_foreach((json_t *)(uintptr_t)data, key, v)
 	{
 		if (hidden(key, v))
