@@ -77,7 +77,7 @@ def add_endpoints(stack):
         say()
         show(paint("2", f"# {what}"))
         target = ("--target", TARGET) if kind == "external" else ()
-        run(stack, "endpoint", "add", *names, "--type", kind, *target, "--id", endpoint)
+        run(stack, "endpoint", "add", *names, "--type", kind, *target, "--id", endpoint, "-q")
 
 
 def create_records(stack):
@@ -86,8 +86,7 @@ def create_records(stack):
         stack.knot.add(*records)
         for name, kind, data in records:
             show(f"{name} {kind} {data}  {paint('32', 'created')}")
-    for endpoint, *_ in ENDPOINTS:
-        run(stack, "endpoint", "verify", endpoint)
+    run(stack, "endpoint", "verify", *(endpoint for endpoint, *_ in ENDPOINTS))
 
 
 def wait_active(stack, seconds=120):
@@ -160,8 +159,7 @@ def story(stack):
     step("What the domains' owners must create",
          "Two CNAMEs for a name that is reached from outside (traffic, and the one that lets certfleet answer for it), "
          "one for an internal name. They stay for ever: no renewal needs an owner again.")
-    for endpoint, *_ in ENDPOINTS:
-        run(stack, "records", endpoint)
+    run(stack, "records", *(endpoint for endpoint, *_ in ENDPOINTS))
     step("The owners create them", "In their own DNS (Knot here), and someone asks certfleet to look again.")
     create_records(stack)
     step("certfleet provisions")
