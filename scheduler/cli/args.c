@@ -279,14 +279,24 @@ static int parse_word(struct parser *p, const char *word)
 	return unknown_command(p->group, word, p->why);
 }
 
+static int missing(const struct cli_option *o, struct why *why)
+{
+	_buf_release_ struct buf text = BUF_INIT(512);
+
+	for (const char *p = o->choices; p != NULL && *p != '\0'; p++)
+		buf_adds(&text, *p == '|' ? " or " : (char[]){*p, '\0'});
+	if (o->choices == NULL)
+		buf_adds(&text, o->help);
+	return why_set(why, CF_EINVAL, "--%s %s is missing: %s", o->name, o->arg, buf_cstr(&text));
+}
+
 static int check_counts(const struct cli_args *a, struct why *why)
 {
 	const struct cli_command *c = a->command;
 
 	for (const struct cli_option *o = c->options; o != NULL && o->name != NULL; o++)
 		if (o->required && a->values[o - c->options] == NULL)
-			return why_set(
-				why, CF_EINVAL, "--%s %s is missing: %s", o->name, o->arg, o->help);
+			return missing(o, why);
 	if (a->words_n < c->args_min)
 		return why_set(why, CF_EINVAL, "%s is missing", c->args);
 	if (a->words_n > c->args_max)

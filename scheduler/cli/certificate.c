@@ -34,7 +34,7 @@ static int fetch_pem(struct cli *cli, struct vault *vault, const char *id, struc
 		return fetch_fail_unknown(cli, id);
 	if (err == CF_ENOTFOUND)
 		return none_yet(cli, id);
-	if (err == CF_ECONN || err == CF_EREDIS || err == CF_ETIMEDOUT)
+	if (cli_lost(err) || err == CF_EREDIS)
 		return cli_fail_redis(cli, err, &why);
 	return cli_fail(cli, "%s: %s", id, why.text[0] ? why.text : cf_strerror(err));
 }

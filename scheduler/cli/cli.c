@@ -232,8 +232,7 @@ int cli_fail_redis(struct cli *cli, int err, const struct why *why)
 		cli_hint(cli, "Is Redis running and reachable from here? %s says redis.url: %s",
 			cli->config_path, url ? url : "(default)");
 	else if (err == CF_EAUTH)
-		cli_hint(cli, "Check redis.username and redis.password_file in %s.",
-			cli->config_path);
+		cli_hint(cli, "The configuration read is %s.", cli->config_path);
 	return CLI_FAILED;
 }
 
@@ -361,7 +360,7 @@ int cli_main(int argc, char **argv, FILE *out, FILE *err)
 		status = cmd_version(&cli, &args);
 	else
 		status = run(&cli, &args);
-	if (fflush(out) != 0 && status == CLI_DONE)
+	if ((fflush(out) != 0 || ferror(out)) && status == CLI_DONE)
 		status = cli_fail(&cli, "cannot write to standard output: %s", strerror(errno));
 	cli_args_release(&args);
 	return status;

@@ -170,6 +170,12 @@ bool cli_stopping(void);
 void cli_sleep_ms(int64_t ms);
 /** Opens cli->redis, closing what is there. CF_ECONN, CF_EAUTH. */
 int cli_connect(struct cli *cli, struct why *why);
+/** The connection is of no use any more: broken, or an answer did not come and would be taken for
+ * another's. */
+static inline bool cli_lost(int err)
+{
+	return err == CF_ECONN || err == CF_ETIMEDOUT;
+}
 /** Says why Redis failed, and what to look at; CLI_FAILED. */
 int cli_fail_redis(struct cli *cli, int err, const struct why *why);
 

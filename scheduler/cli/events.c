@@ -56,6 +56,21 @@ static int feed_show(void *arg, const struct stream_entry *e)
 	return 0;
 }
 
+/** Waits a little, then connects again and finds out where the stream is. */
+static int feed_reconnect(struct feed *f, char position[64], struct why *why)
+{
+	bool rewound = false;
+
+	cli_note(f->cli, "certfleet: %s; trying again", why->text);
+	cli_sleep_ms(RETRY_MS);
+	int err = cli_connect(f->cli, why);
+	if (err == 0)
+		err = stream_resume(f->cli, f->stream, position, &rewound, why);
+	if (rewound)
+		cli_note(f->cli, "certfleet: the stream was begun anew; what it holds follows");
+	return err;
+}
+
 static int feed_follow(struct feed *f, char position[64])
 {
 	struct why why = {0};
@@ -63,16 +78,13 @@ static int feed_follow(struct feed *f, char position[64])
 
 	cli_catch_signals();
 	while (!cli_stopping()) {
+		if (cli_lost(err))
+			err = feed_reconnect(f, position, &why);
+		else if (err != 0)
+			return cli_fail_redis(f->cli, err, &why);
 		if (err == 0)
 			err = stream_read(
 				f->cli, f->stream, position, BLOCK_MS, feed_show, f, &why);
-		if (err == 0)
-			continue;
-		if (err != CF_ECONN && err != CF_ETIMEDOUT)
-			return cli_fail_redis(f->cli, err, &why);
-		cli_note(f->cli, "certfleet: %s; trying again", why.text);
-		cli_sleep_ms(RETRY_MS);
-		err = cli_connect(f->cli, &why);
 	}
 	return CLI_DONE;
 }

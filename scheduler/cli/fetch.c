@@ -118,7 +118,7 @@ int fetch_ids(struct cli *cli, const char *const *ids, size_t n, unsigned more, 
 		struct facts f = {0};
 		struct why bad = {0};
 		int err = redis_sync_receive(cli->redis, &reply, why);
-		if (err == CF_ECONN || err == CF_ETIMEDOUT)
+		if (cli_lost(err))
 			return err;
 		if (stop != 0)
 			continue;

@@ -117,7 +117,7 @@ static int fill(struct window *w, struct why *why)
 			bad = err;
 			*why = one;
 		}
-		if (err == CF_ECONN || err == CF_ETIMEDOUT)
+		if (cli_lost(err))
 			break;
 	}
 	return bad;
@@ -156,7 +156,7 @@ static int look(struct window *w, struct why *why)
 		int err = take_answer(w, &w->requests[i], why);
 		if (err != 0 && bad == 0)
 			bad = err;
-		if (err == CF_ECONN || err == CF_ETIMEDOUT)
+		if (cli_lost(err))
 			break;
 	}
 	while (w->first < w->next && w->requests[w->first].answered)
@@ -174,8 +174,8 @@ static int reopen(struct window *w, int64_t deadline, struct why *why)
 	do {
 		cli_sleep_ms(POLL_MOST_MS);
 		err = cli_connect(w->cli, why);
-	} while (err == CF_ECONN && clock_mono_ms() < deadline && !cli_stopping());
-	return err;
+	} while (cli_lost(err) && clock_mono_ms() < deadline && !cli_stopping());
+	return cli_lost(err) ? CF_ECONN : err;
 }
 
 int request_run(struct cli *cli, struct request *requests, size_t n, int64_t timeout_ms,
@@ -191,7 +191,7 @@ int request_run(struct cli *cli, struct request *requests, size_t n, int64_t tim
 		int err = fill(&w, why);
 		if (err == 0)
 			err = look(&w, why);
-		if (err == CF_ECONN)
+		if (cli_lost(err))
 			err = reopen(&w, deadline, why);
 		if (err != 0)
 			return err;

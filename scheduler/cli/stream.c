@@ -71,6 +71,9 @@ int stream_read(struct cli *cli, const char *stream, char position[64], int64_t 
 	char block[24];
 	int stop = 0;
 
+	/* It must answer well before the command's own deadline. */
+	if (cli->redis_options.timeout_ms > 0 && block_ms > cli->redis_options.timeout_ms / 2)
+		block_ms = cli->redis_options.timeout_ms / 2;
 	fetch_key(cli, &key, stream, "");
 	snprintf(block, sizeof block, "%lld", (long long)(block_ms > 0 ? block_ms : 1));
 	int err = redis_sync_commandv(cli->redis, &reply, why, "XREAD", "COUNT", BATCH, "BLOCK",
@@ -85,6 +88,27 @@ int stream_read(struct cli *cli, const char *stream, char position[64], int64_t 
 		stop = fn(arg, &e);
 	}
 	return stop;
+}
+
+static bool id_before(const char *a, const char *b)
+{
+	unsigned long long a_ms = 0, a_seq = 0, b_ms = 0, b_seq = 0;
+
+	sscanf(a, "%llu-%llu", &a_ms, &a_seq);
+	sscanf(b, "%llu-%llu", &b_ms, &b_seq);
+	return a_ms < b_ms || (a_ms == b_ms && a_seq < b_seq);
+}
+
+int stream_resume(
+	struct cli *cli, const char *stream, char position[64], bool *rewound, struct why *why)
+{
+	char end[64];
+	int err = stream_end(cli, stream, end, why);
+
+	*rewound = err == 0 && id_before(end, position);
+	if (*rewound)
+		snprintf(position, 64, "0-0");
+	return err;
 }
 
 /** A page of XRANGE or XREVRANGE. */

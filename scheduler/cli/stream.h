@@ -20,6 +20,11 @@ int stream_end(struct cli *cli, const char *stream, char position[64], struct wh
  * moves the position. */
 int stream_read(struct cli *cli, const char *stream, char position[64], int64_t block_ms,
 	stream_fn *fn, void *arg, struct why *why);
+/** After a reconnect: a stream that ends before the position was lost and begun anew (a failover, a
+ * restart without its data), so the position goes to its beginning, and *rewound says so. */
+int stream_resume(
+	struct cli *cli, const char *stream, char position[64], bool *rewound, struct why *why);
+
 typedef bool stream_want_fn(void *arg, const struct stream_entry *e);
 
 /** The last n entries that are wanted, oldest first, looking back at most STREAM_BACK_MAX. */

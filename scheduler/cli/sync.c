@@ -209,7 +209,7 @@ static int work_do(struct work *w, struct why *why)
 		const char *id = w->items[i].id;
 		int err = install(
 			s, id, w->items[i].step == SYNC_INSTALL ? "installed" : "replaced", why);
-		if (err == CF_ECONN || err == CF_ETIMEDOUT)
+		if (cli_lost(err))
 			return err;
 		if (err != 0 && err != CF_EGONE)
 			fail_one(s, id, err, why);

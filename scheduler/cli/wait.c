@@ -136,7 +136,7 @@ static int look_or_fail(struct watch *k, int64_t deadline, int *status)
 	struct why why = {0};
 	int err = look(k, &why);
 
-	while (err == CF_ECONN && clock_mono_ms() < deadline && !cli_stopping()) {
+	while (cli_lost(err) && clock_mono_ms() < deadline && !cli_stopping()) {
 		cli_progress(k->cli, "Redis is away: %s", why.text);
 		cli_sleep_ms(POLL_MOST_MS);
 		err = cli_connect(k->cli, &why);

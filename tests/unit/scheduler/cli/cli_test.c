@@ -345,27 +345,46 @@ static void wait_for_text(struct fleet_aid *f, const char *name, const char *par
 	}
 }
 
-static pid_t start_sync(struct fleet_aid *f)
+/** Runs the command line in a process of its own; what it says goes to the file "log". */
+static pid_t start(struct fleet_aid *f, ...)
 {
-	_mem_free_ char *dir = mem_printf("%s/certs", f->folder);
 	_mem_free_ char *log = mem_printf("%s/log", f->folder);
-	_mem_free_ char *reload = mem_printf("echo $CERTFLEET_CHANGED >> %s/reloads", f->folder);
-	char *argv[] = {(char *)(uintptr_t) "certfleet", (char *)(uintptr_t) "-c", f->config,
-		(char *)(uintptr_t) "sync", (char *)(uintptr_t) "--dir", dir,
-		(char *)(uintptr_t) "--reload", reload};
-	pid_t pid = fork();
+	char *argv[16] = {(char *)(uintptr_t) "certfleet", (char *)(uintptr_t) "-c", f->config};
+	int argc = 3;
+	va_list ap;
 
+	va_start(ap, f);
+	for (char *arg; (arg = va_arg(ap, char *)) != NULL;)
+		argv[argc++] = arg;
+	va_end(ap);
+	pid_t pid = fork();
 	if (pid != 0)
 		return pid;
 	FILE *out = fopen(log, "we");
-	_exit(cli_main(ARRAY_LEN(argv), argv, out, out));
+	_exit(cli_main(argc, argv, out, out));
+}
+
+static void stop(pid_t pid)
+{
+	int status = -1;
+
+	kill(pid, SIGTERM);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static pid_t start_sync(struct fleet_aid *f)
+{
+	_mem_free_ char *dir = mem_printf("%s/certs", f->folder);
+	_mem_free_ char *reload = mem_printf("echo $CERTFLEET_CHANGED >> %s/reloads", f->folder);
+
+	return start(f, "sync", "--dir", dir, "--reload", reload, NULL);
 }
 
 static void sync_follows_and_survives_redis(void **state)
 {
 	struct fleet_aid *f = *state;
 	int64_t now = clock_wall_ms();
-	int status = -1;
 
 	fleet_aid_endpoint(f, "a.example.com", "acme");
 	fleet_aid_certificate(f, "a.example.com", "0a01", now - CLOCK_DAY_MS, NULL);
@@ -396,9 +415,7 @@ static void sync_follows_and_survives_redis(void **state)
 		"a.example.com", NULL);
 	wait_for_text(f, "log", "removed   a.example.com: it left the fleet; the file stays");
 	wait_for_text(f, "reloads", "b.example.com");
-	kill(pid, SIGTERM);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	stop(pid);
 	wait_for_text(f, "log", "ended");
 }
 
@@ -406,14 +423,49 @@ static void one_sync_a_folder(void **state)
 {
 	struct fleet_aid *f = *state;
 	_mem_free_ char *dir = mem_printf("%s/certs", f->folder);
-	int status;
 	pid_t pid = start_sync(f);
 
 	wait_for_text(f, "log", "looked");
 	assert_int_equal(RUN("sync", "--dir", dir, "--once"), CLI_FAILED);
 	contains(f->err, "another certfleet sync keeps the folder");
-	kill(pid, SIGTERM);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	stop(pid);
+}
+
+static void following_survives_redis(void **state)
+{
+	struct fleet_aid *f = *state;
+
+	fleet_aid_redis(
+		f, "XADD", "@results", "*", "type", EVENT_ISSUED, "subject", "before", NULL);
+	pid_t pid = start(f, "--json", "results", "--follow", NULL);
+	wait_for_text(f, "log", "\"subject\":\"before\"");
+	fleet_aid_redis(
+		f, "XADD", "@results", "*", "type", EVENT_HEARTBEAT, "subject", "noise", NULL);
+	fleet_aid_redis(f, "XADD", "@results", "*", "type", EVENT_ISSUED, "subject", "then", NULL);
+	wait_for_text(f, "log", "\"subject\":\"then\"");
+	redis_server_restart(f->server);
+	redis_sync_close(f->redis);
+	assert_int_equal(redis_sync_open(&f->options, &f->redis, NULL), 0);
+	/* The clock of the new one is behind: its ids are lower. */
+	fleet_aid_redis(
+		f, "XADD", "@results", "5-1", "type", EVENT_ISSUED, "subject", "after", NULL);
+	wait_for_text(f, "log", "the stream was begun anew");
+	wait_for_text(f, "log", "\"subject\":\"after\"");
+	_mem_free_ char *log = fleet_aid_read(f, "log");
+	assert_null(strstr(log, "noise"));
+	stop(pid);
+}
+
+static void redis_that_does_not_answer(void **state)
+{
+	struct fleet_aid *f = *state;
+
+	fleet_aid_endpoint(f, "a.example.com", "acme");
+	redis_server_pause(f->server);
+	assert_int_equal(RUN("endpoint", "list"), CLI_FAILED);
+	contains(f->err, "did not answer in time");
+	redis_server_resume(f->server);
+	assert_int_equal(RUN("endpoint", "list"), CLI_DONE);
 }
 
 /* Requests: a thread answers as a scheduler would */
@@ -653,6 +705,8 @@ int main(void)
 		TEST(sync_mends_a_broken_file_and_tells_of_a_failed_reload),
 		TEST(sync_follows_and_survives_redis),
 		TEST(one_sync_a_folder),
+		TEST(following_survives_redis),
+		TEST(redis_that_does_not_answer),
 		TEST(nobody_answers),
 		TEST(names_are_checked_before_anything_is_sent),
 		TEST(import_goes_on_after_a_refusal),

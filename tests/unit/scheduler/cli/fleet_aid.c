@@ -36,7 +36,7 @@ static void write_file(struct fleet_aid *f, const char *name, const char *text)
 static void write_config(struct fleet_aid *f)
 {
 	_mem_free_ char *text = mem_printf("fleet: test\n"
-					   "redis: { url: redis://127.0.0.1:%u/0 }\n"
+					   "redis: { url: redis://127.0.0.1:%u/0, timeout: 1s }\n"
 					   "vault:\n"
 					   "  accounts_key_file: %s/accounts.key\n"
 					   "  certificates_key_file: %s/certificates.key\n"
