@@ -327,6 +327,8 @@ static void turn_until_closed(struct worker *w)
 
 void worker_stop(struct worker *w)
 {
+	if (!w->started_ms)
+		return;
 	stats_unregister(w);
 	nodes_free(w->nodes);
 	health_stop(w);
@@ -339,10 +341,10 @@ void worker_stop(struct worker *w)
 	http_client_free(w->node_client);
 	barrier_free(w->barrier);
 	redis_free(w->redis);
-	if (w->started_ms) {
+	if (w->sigterm.data)
 		uv_close((uv_handle_t *)&w->sigterm, NULL);
+	if (w->sigint.data)
 		uv_close((uv_handle_t *)&w->sigint, NULL);
-	}
 	turn_until_closed(w);
 	vault_close(w->vault);
 	mem_wipe(w->label_key, sizeof w->label_key);
