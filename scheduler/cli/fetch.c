@@ -105,8 +105,9 @@ int fetch_endpoint(
 	return err != 0 ? err : decode(cli, reply, more, out, why);
 }
 
-int fetch_ids(struct cli *cli, const char *const *ids, size_t n, unsigned more, fetch_fn *fn,
-	void *arg, struct why *why)
+/** At most a page: what is asked for at once lies in Redis' memory until it is read. */
+static int fetch_some(struct cli *cli, const char *const *ids, size_t n, unsigned more,
+	fetch_fn *fn, void *arg, struct why *why)
 {
 	int stop = 0;
 
@@ -117,9 +118,9 @@ int fetch_ids(struct cli *cli, const char *const *ids, size_t n, unsigned more, 
 		const struct reply *reply;
 		struct facts f = {0};
 		struct why bad = {0};
-		int err = redis_sync_receive(cli->redis, &reply, why);
+		int err = redis_sync_receive(cli->redis, &reply, &bad);
 		if (cli_lost(err))
-			return err;
+			return why_set(why, err, "%s", bad.text);
 		if (stop != 0)
 			continue;
 		if (err == 0)
@@ -132,6 +133,16 @@ int fetch_ids(struct cli *cli, const char *const *ids, size_t n, unsigned more, 
 		facts_release(&f);
 	}
 	return stop;
+}
+
+int fetch_ids(struct cli *cli, const char *const *ids, size_t n, unsigned more, fetch_fn *fn,
+	void *arg, struct why *why)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && err == 0; i += PAGE)
+		err = fetch_some(cli, ids + i, n - i < PAGE ? n - i : PAGE, more, fn, arg, why);
+	return err;
 }
 
 static int page_ids(struct cli *cli, const char *from, const char *to,

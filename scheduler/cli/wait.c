@@ -33,6 +33,7 @@ struct watch {
 	struct cli *cli;
 	struct waiter *waiters;
 	size_t n, reached, hopeless;
+	size_t cursor; /* answers come in the order of questions */
 	int64_t began_ms;
 };
 
@@ -49,13 +50,14 @@ static void tell_change(struct watch *k, const struct waiter *w)
 static int see(void *arg, struct facts *f)
 {
 	struct watch *k = arg;
-	struct waiter *w = NULL;
+	size_t i = k->cursor;
 
-	for (size_t i = 0; i < k->n && w == NULL; i++)
-		if (strcmp(k->waiters[i].id, f->endpoint.config.id) == 0)
-			w = &k->waiters[i];
-	if (w == NULL)
+	while (i < k->n && strcmp(k->waiters[i].id, f->endpoint.config.id) != 0)
+		i++;
+	if (i == k->n)
 		return 0;
+	k->cursor = i + 1;
+	struct waiter *w = &k->waiters[i];
 	bool changed = !w->told || w->now != f->state || strcmp(w->reason, f->reason) != 0;
 	w->seen = true;
 	w->now = f->state;
@@ -80,6 +82,7 @@ static int look(struct watch *k, struct why *why)
 			ids[n++] = k->waiters[i].id;
 	}
 	cli_now(k->cli);
+	k->cursor = 0;
 	int err = fetch_ids(k->cli, ids, n, FETCH_PLAIN, see, k, why);
 	free(ids);
 	if (err != 0)
