@@ -15,7 +15,7 @@ static const char usage[] =
 	"Takes jobs from Redis, talks to certificate authorities and DNS, and answers challenges. Roles, slots and\n"
 	"addresses are in the config (default: $CERTFLEET_CONFIG, else /etc/certfleet/certfleet.yaml). SIGTERM drains:\n"
 	"no new job, what can finish finishes, the rest is released for other workers. A second SIGTERM ends at once.\n"
-	"Exit status: 0 drained, 1 failed, 2 usage or config.\n";
+	"Exit status: 0 drained, 1 failed (the config too), 2 usage.\n";
 
 static const char *config_path(int argc, char **argv)
 {
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 		fputs(buf_cstr(&text), stderr);
 		buf_release(&text);
 		config_errors_release(&errors);
-		return 2;
+		return 1;
 	}
 	status = run(config);
 	config_free(config);

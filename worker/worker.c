@@ -71,6 +71,16 @@ static void fatal(struct worker *w, const char *event, const char *text)
 	uv_stop(&w->loop);
 }
 
+static void fatal_key(struct worker *w, const struct why *why)
+{
+	_mem_free_ char *text = mem_printf("%s: %s",
+					   w->canaries ? w->config->vault.certificates_key_file :
+							 w->config->vault.accounts_key_file,
+					   why->text);
+
+	fatal(w, "wrong_vault_key", text);
+}
+
 static void check_canary(struct worker *w);
 
 static void on_canary(void *arg, int err, const struct why *why)
@@ -79,7 +89,7 @@ static void on_canary(void *arg, int err, const struct why *why)
 
 	w->canary_asked = false;
 	if (err == CF_EAUTH) {
-		fatal(w, "wrong_vault_key", why->text);
+		fatal_key(w, why);
 		return;
 	}
 	if (err) /* Redis went away: asked again when it is back */

@@ -125,7 +125,7 @@ void issue_fail(struct issue *s, const struct acme_failure *f)
 	int64_t now = clock_wall_ms();
 
 	metric_inc(&stats_orders, LABELS(s->authority, acme_class_name(f->class)));
-	issue_note_failure(e, f, now, needs_jitter(s->job->id));
+	issue_note_failure(e, s->authority, f, now, needs_jitter(s->job->id));
 	log_failure(s, f);
 	event_failed(&data, e, s->authority, f, e->issuance.next_ms);
 	outcome_event(s->outcome, EVENT_FAILED, id, &data);

@@ -35,7 +35,8 @@ bool issue_decide(const struct endpoint *e, enum job_lane lane, const struct nee
  * renewal plan left is gone. Returns how many; *left_out tells that some are missing. */
 size_t issue_names(const struct endpoint *e, int64_t now_ms, const char **names, bool *left_out);
 /** Records a failure: how many, until when to wait, whose turn it is. now is Unix ms. */
-void issue_note_failure(struct endpoint *e, const struct acme_failure *f, int64_t now_ms, double jitter);
+void issue_note_failure(struct endpoint *e, const char *authority, const struct acme_failure *f,
+			int64_t now_ms, double jitter);
 /** A new ARI window: keeps the instant drawn before if the window is the same; else draws one. roll in [0, 1). */
 void issue_note_window(struct endpoint_cert *x, int64_t start_ms, int64_t end_ms, int64_t again_ms,
 		       double roll, int64_t now_ms);

@@ -81,7 +81,8 @@ static int64_t wait_for(const struct endpoint *e, const struct acme_failure *f, 
 	return wait + (int64_t)(jitter * 0.1 * (double)wait);
 }
 
-void issue_note_failure(struct endpoint *e, const struct acme_failure *f, int64_t now_ms, double jitter)
+void issue_note_failure(struct endpoint *e, const char *authority, const struct acme_failure *f,
+			int64_t now_ms, double jitter)
 {
 	struct endpoint_issuance *i = &e->issuance;
 
@@ -89,7 +90,7 @@ void issue_note_failure(struct endpoint *e, const struct acme_failure *f, int64_
 	i->failed_ms = now_ms;
 	i->next_ms = now_ms + wait_for(e, f, now_ms, jitter);
 	snprintf(i->code, sizeof i->code, "%.*s", ENDPOINT_CODE_MAX, f->code);
-	snprintf(i->detail, sizeof i->detail, "%s", f->detail);
+	snprintf(i->detail, sizeof i->detail, "%s: %.440s", authority, f->detail);
 	snprintf(i->actor, sizeof i->actor, "%s", actor_of(f->class));
 }
 

@@ -94,18 +94,19 @@ static void failures_wait_as_their_class_says(void **state)
 	(void)state;
 	make(&e);
 	e.has_cert = false;
-	issue_note_failure(&e, &f, NOW, 0);
+	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, NOW + CLOCK_MINUTE_MS);
 	assert_string_equal(e.issuance.actor, "owner");
-	issue_note_failure(&e, &f, NOW, 0);
+	assert_string_equal(e.issuance.detail, "ca: NXDOMAIN");
+	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, NOW + 10 * CLOCK_MINUTE_MS);
 	f = (struct acme_failure){ .class = ACME_WAIT_UNTIL, .code = "rateLimited", .retry_after_ms = 777000 };
-	issue_note_failure(&e, &f, NOW, 0);
+	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, NOW + 777000);
 	assert_string_equal(e.issuance.actor, "authority");
 	e.has_cert = true; /* a due renewal: at half of what remains */
 	f = (struct acme_failure){ .class = ACME_OWNER, .code = "dns" };
-	issue_note_failure(&e, &f, NOW, 0);
+	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, NOW + 15 * CLOCK_DAY_MS);
 	endpoint_release(&e);
 }
