@@ -61,15 +61,26 @@ def peak_rss(pid):
         return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:"))
 
 
+def cpu_seconds(server):
+    """With that of its children, for HAProxy's worker is one."""
+    pids = subprocess.run(["pgrep", "-g", str(server.pid)], capture_output=True, text=True, check=False).stdout.split()
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            fields = f.read().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
 class Costs:
-    """CPU seconds that processes used between two moments."""
+    """CPU seconds that servers used between two moments."""
 
     def __init__(self, **servers):
         self.servers = servers
-        self.before = {k: s.cpu_seconds() for k, s in servers.items()}
+        self.before = {k: cpu_seconds(s) for k, s in servers.items()}
 
     def spent(self):
-        return {k: s.cpu_seconds() - self.before[k] for k, s in self.servers.items()}
+        return {k: cpu_seconds(s) - self.before[k] for k, s in self.servers.items()}
 
 
 # --- lego
@@ -154,7 +165,7 @@ class Lego:
             return f.read()[-1500:]
 
     def measure(self):
-        costs = Costs(pebble=self.pebble)
+        costs = Costs(pebble=self.pebble, haproxy=self.haproxy, knot=self.knot, unbound=self.unbound)
         threading.Thread(target=self.watch, daemon=True).start()
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(self.parallel) as pool:
@@ -175,11 +186,13 @@ class Lego:
 class Certfleet:
     """One worker, one scheduler."""
 
-    def __init__(self, folder, names, profile=None):
+    def __init__(self, folder, names, parallel, profile=None):
         self.names, self.profile = names, profile
+        slots = parallel * 10 // 9 + 1  # a tenth is kept for tenants with nothing running, and here is only one
         # The proof here is the traffic CNAME: nothing at _acme-challenge leaves http-01 as the only way.
         self.stack = Stack(workers=1, schedulers=1, sync=False, folder=folder, keep=True,
-                           config={"challenges": {"trust_target_cname": True}})
+                           config={"challenges": {"trust_target_cname": True},
+                                   "worker": {"slots": {"verify": slots, "issue": slots}}})
 
     def run(self):
         import redis  # Debian's, of /usr/bin/python3; lego alone does without
@@ -209,7 +222,8 @@ class Certfleet:
         used = db.info("memory")["used_memory"]
         idle = memory(worker.pid)
         perf = self.perf(worker.pid)
-        costs = Costs(worker=worker, redis=s.redis, scheduler=s.schedulers[0], pebble=s.pebble)
+        costs = Costs(worker=worker, redis=s.redis, scheduler=s.schedulers[0], pebble=s.pebble,
+                      haproxy=s.haproxy, knot=s.knot, unbound=s.unbound)
         began = time.time()
         s.cli("endpoint", "import", path, timeout=60 + len(self.names) / 10)
         got, failed, last, most = self.follow(db, 120 + len(self.names) / 5)
@@ -294,6 +308,8 @@ def rows(n, ours, lego):
     yield "Pebble's CPU, ms a certificate", *each("pebble", 1e3, n), True
     yield "Pebble's ceiling, certificates a second", ceiling(ours), ceiling(lego), True
     yield "  reached of it, %", *[None if not r else 100 * rate(r) / ceiling(r) for r in (ours, lego)], False
+    edge = [None if not r else sum(r[k] for k in ("haproxy", "knot", "unbound")) * 1e3 / n for r in (ours, lego)]
+    yield "HAProxy, Knot and Unbound, ms a certificate", *edge, False
     yield "orders in flight, at most", *each("in_flight"), False
     yield "resident idle, MB", *each("idle", 1 / MB), False
     yield "  private of it, MB", *each("idle_private", 1 / MB), False
@@ -310,12 +326,12 @@ def show(n, ours, lego):
     print(f"\n{n} names, one certificate each: ECDSA P-256, http-01 through HAProxy, Knot and Unbound, Pebble with "
           f"GOMAXPROCS=1,\n5 % bad nonces and 50 % reuse; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, lego "
           f"{lego and versions()['lego'] or '-'}\n")
-    print(f"{'':<42}{'certfleet':>12}{'lego':>12}{'ratio':>10}")
+    print(f"{'':<45}{'certfleet':>12}{'lego':>12}{'ratio':>10}")
     for what, a, b, comparable in rows(n, ours, lego):
         ratio = ""
         if comparable and a and b:
             ratio = f"1 : {b / a:.3g}" if b >= a else f"{a / b:.3g} : 1"
-        print(f"{what:<42}{number(a):>12}{number(b):>12}{ratio:>10}")
+        print(f"{what:<45}{number(a):>12}{number(b):>12}{ratio:>10}")
     if lego and lego["again"]:
         print(f"lego was run again {lego['again']} times after it had failed.")
     if ours and ours["failed"]:
@@ -339,14 +355,15 @@ def contend(name, make, n):
 def main():
     parser = argparse.ArgumentParser(description="What a certificate costs: certfleet beside lego.")
     parser.add_argument("n", nargs="?", type=int, default=200, help="names (200)")
-    parser.add_argument("--parallel", type=int, metavar="P", help="lego processes at once (N, but at most 200)")
+    parser.add_argument("--parallel", type=int, metavar="P", help="at once: orders, lego processes (N, but at most 200)")
     parser.add_argument("--only", choices=("certfleet", "lego"))
     parser.add_argument("--profile", metavar="FILE", help="record the worker by perf into FILE")
     args = parser.parse_args()
     die_with_signals()
     names = names_for(args.n)
-    contenders = {"certfleet": lambda folder: Certfleet(folder, names, args.profile),
-                  "lego": lambda folder: Lego(folder, names, args.parallel or min(args.n, 200))}
+    parallel = args.parallel or min(args.n, 200)
+    contenders = {"certfleet": lambda folder: Certfleet(folder, names, parallel, args.profile),
+                  "lego": lambda folder: Lego(folder, names, parallel)}
     results = {name: contend(name, make, args.n) for name, make in contenders.items() if args.only in (None, name)}
     show(args.n, results.get("certfleet"), results.get("lego"))
     return 0 if all(r and r["got"] == args.n for r in results.values()) else 1
