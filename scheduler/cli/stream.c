@@ -336,7 +336,7 @@ static void put_members(const json_t *data, struct buf *out)
 
 	if (text != NULL && *text != '\0')
 		buf_addf(out, "  %s", text);
-	put_looks(json_object_get(data, "names"), out);
+	put_looks(json_object_get(data, "records"), out);
 	json_object_foreach((json_t *)(uintptr_t)data, key, v)
 	{
 		if (hidden(key, v))

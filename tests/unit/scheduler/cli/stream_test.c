@@ -58,6 +58,38 @@ static void one_line(void **state)
 	assert_int_equal(term_width(buf_cstr(&out)), 60 + 1); /* and its newline */
 }
 
+static void put_status(struct buf *out, const char *key, const char *status)
+{
+	mp_key(out, key);
+	size_t map = mp_map_open(out);
+	mp_key_str(out, "status", status);
+	mp_map_close(out, map);
+}
+
+static void looks_of_a_dns_change(void **state)
+{
+	_buf_release_ struct buf data = BUF_INIT(1000);
+	_buf_release_ struct buf out = BUF_INIT(4000);
+
+	(void)state;
+	size_t map = mp_map_open(&data);
+	mp_key(&data, "records");
+	size_t array = mp_array_open(&data);
+	size_t one = mp_map_open(&data);
+	mp_key_str(&data, "name", "a.example.com");
+	put_status(&data, "traffic", "right");
+	put_status(&data, "challenge", "missing");
+	mp_map_close(&data, one);
+	mp_array_close(&data, array);
+	mp_map_close(&data, map);
+	struct stream_entry e = entry(&data);
+	snprintf(e.type, sizeof e.type, "certfleet.dns.changed");
+	stream_entry_line(&e, &PLAIN, &out);
+	assert_string_equal(buf_cstr(&out), "2027-01-15T08:00:00  dns.changed           shop  "
+					    "a.example.com traffic right, challenge "
+					    "missing\n");
+}
+
 static void as_json(void **state)
 {
 	_buf_release_ struct buf data = BUF_INIT(1000);
@@ -124,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_line),
+		cmocka_unit_test(looks_of_a_dns_change),
 		cmocka_unit_test(as_json),
 		cmocka_unit_test(broken_data),
 		cmocka_unit_test(answers),
