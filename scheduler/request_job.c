@@ -411,27 +411,33 @@ static void read_endpoint(struct request_job *job)
 
 /* --- the beginning */
 
-static void seen_answer(void *arg, int err, const struct reply *reply)
+static void seen_answers(void *arg, int err, const struct reply *reply)
 {
 	struct request_job *job = arg;
 
 	if (err)
 		later(job, "read", err);
-	else if (reply_int(reply))
+	else if (reply_str(reply_at(reply, 0), NULL))
 		publish(job); /* answered before: only the entry is left to be taken away */
+	else if (reply_str(reply_at(reply, 1), NULL))
+		barrier_wait(job->context->barrier, job->context->redis, replicated, job);
 	else
 		read_endpoint(job);
 }
 
-/* Behind a barrier the script that applies knows only the hidden answer, so the visible one is
- * looked for here. */
-static void look_for_answer(struct request_job *job)
+/* Behind a barrier a request may have been applied and not answered, or answered under its visible
+ * name while the script that applies looks at the hidden one: whoever decided it again would set it
+ * against what it did itself. */
+static void look_for_answers(struct request_job *job)
 {
 	char name[REQUEST_ANSWER_NAME_SIZE];
-	_mem_free_ char *key = mem_printf("%s%s", redis_prefix(job->context->redis),
-		request_answer_name(&job->request, name));
+	const char *prefix = redis_prefix(job->context->redis);
+	_mem_free_ char *seen = NULL, *hidden_one = NULL;
 
-	redis_commandv(job->context->redis, seen_answer, job, "EXISTS", key, NULL);
+	request_answer_name(&job->request, name);
+	seen = mem_printf("%s%s", prefix, name);
+	hidden_one = mem_printf("%sreq:" HIDDEN "%s", prefix, name + strlen("req:"));
+	redis_commandv(job->context->redis, seen_answers, job, "MGET", seen, hidden_one, NULL);
 }
 
 struct request_job *request_job_new(const struct request_context *context, const char *stream_id,
@@ -464,7 +470,7 @@ void request_job_start(struct request_job *job)
 	if (job->refused)
 		refuse(job);
 	else if (job->context->barrier)
-		look_for_answer(job);
+		look_for_answers(job);
 	else
 		read_endpoint(job);
 }
