@@ -4,6 +4,10 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 
+#ifndef CERTFLEET_VERSION /* the build names it */
+#define CERTFLEET_VERSION "unknown"
+#endif
+
 #define METRICS_MAX (8u << 20)
 
 struct api {

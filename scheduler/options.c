@@ -3,6 +3,10 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#ifndef CERTFLEET_VERSION /* the build names it */
+#define CERTFLEET_VERSION "unknown"
+#endif
+
 #define CONFIG_DEFAULT "/etc/certfleet/certfleet.yaml"
 
 static const char usage[] =
