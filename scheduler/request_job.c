@@ -260,7 +260,7 @@ static int pack(const struct request_job *job, const struct request_effect *f, i
 	p->answer = BUF_INIT(ANSWER_BYTES_MAX);
 	p->event = BUF_INIT(CONFIG_BYTES_MAX);
 	p->timeline = BUF_INIT(1024);
-	p->hidden = BUF_INIT(2 * CONFIG_BYTES_MAX);
+	p->hidden = BUF_INIT((size_t)2 * CONFIG_BYTES_MAX);
 	p->events_n = 0;
 	event_id(job, "req", p->done_id, sizeof p->done_id);
 	event_id(job, "endpoint", p->event_id, sizeof p->event_id);
