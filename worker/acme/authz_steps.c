@@ -27,7 +27,7 @@ static const struct authz_row rows[AUTHZ_STEPS_N];
 
 const char *authz_step_name(enum authz_step step)
 {
-#define TEXT(id, name, sentence) [AUTHZ_##id] = name,
+#define TEXT(id, name, sentence) [AUTHZ_##id] = (name),
 	static const char *const names[] = {AUTHZ_STEPS(TEXT)};
 #undef TEXT
 
@@ -222,15 +222,13 @@ static bool only_looks(const struct order *o)
 static void follow_read(struct order *o, struct authz *a, const struct ca_authz *c)
 {
 	take_identity(a, c);
-	if (a->end == AUTHZ_LEFT && c->status == CA_PENDING)
-		enter(a, AUTHZ_DEACTIVATE);
-	else if (c->status == CA_VALID)
+	if (c->status == CA_VALID)
 		finish(a, AUTHZ_VALID);
-	else if (a->end == AUTHZ_LEFT)
-		finish(a, AUTHZ_LEFT);
-	else if (c->status == CA_INVALID)
+	else if (a->end == AUTHZ_LEFT && c->status == CA_PENDING)
+		enter(a, AUTHZ_DEACTIVATE);
+	else if (c->status == CA_INVALID && a->end != AUTHZ_LEFT)
 		invalid(o, a, c);
-	else if (only_looks(o))
+	else if (a->end == AUTHZ_LEFT || only_looks(o))
 		finish(a, AUTHZ_LEFT);
 	else if (c->status == CA_PENDING)
 		choose(o, a, c);

@@ -216,7 +216,7 @@ void acme_revoke(struct acme_authority *a, const void *der, size_t n, int reason
 	void *arg)
 {
 	struct acme_call *c = call_new(a, fn, NULL, arg);
-	struct buf payload = BUF_INIT(2 * CHAIN_MAX_BYTES);
+	struct buf payload = BUF_INIT((size_t)2 * CHAIN_MAX_BYTES);
 
 	buf_adds(&payload, "{\"certificate\":\"");
 	str_base64url(&payload, der, n);

@@ -70,7 +70,7 @@ static void on_answer(void *arg, const struct http_answer *answer)
 static void send_signed(struct authority_post *p, char *nonce)
 {
 	struct acme_authority *a = p->authority;
-	_buf_release_ struct buf body = BUF_INIT(JWS_BYTES_MAX * 2);
+	_buf_release_ struct buf body = BUF_INIT((size_t)2 * JWS_BYTES_MAX);
 	const char *const headers[] = {"Content-Type: application/jose+json",
 		p->pem ? "Accept: application/pem-certificate-chain" : "Accept: application/json"};
 	struct jws_header h = {
