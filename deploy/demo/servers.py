@@ -424,7 +424,8 @@ class Knot(Server):
 # --- Unbound, the resolver that everybody asks
 
 class Unbound(Server):
-    """stubs: zone -> [(address, port)]. Nothing is asked outside them. It forgets within a second."""
+    """stubs: zone -> [(address, port)]. Nothing is asked outside them. It forgets records within a second, and turns at
+    once from a server that is gone to the zone's other ones."""
     name = "unbound"
 
     def __init__(self, folder, stubs):
@@ -450,7 +451,10 @@ class Unbound(Server):
   local-zone: "test." nodefault
   cache-max-ttl: 1
   cache-max-negative-ttl: 1
-  infra-host-ttl: 1
+  infra-host-ttl: 60
+  infra-cache-max-rtt: 2000
+  infra-keep-probing: yes
+  unknown-server-time-limit: 60
   incoming-num-tcp: 6000
   tcp-idle-timeout: 60000
   num-queries-per-thread: 4096
