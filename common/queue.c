@@ -283,7 +283,7 @@ static void on_taken(void *arg, int err, const struct reply *reply)
 	t.done(t.arg, err, jobs, err ? 0 : n, err ? 1000 : reply_int(reply_at(reply, 1)));
 }
 
-void queue_take(struct queue *q, size_t n, size_t slots, size_t running, bool suspects,
+void queue_take(struct queue *q, size_t n, size_t slots, size_t running, unsigned suspects,
 	queue_take_fn *done, void *arg)
 {
 	struct queue_args args = {0};

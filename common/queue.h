@@ -15,6 +15,7 @@
 struct queue;
 
 #define QUEUE_BATCH 64
+#define QUEUE_SUSPECTS 16 /* at once in one worker */
 #define QUEUE_TOKEN_LEN 32
 
 /** One delivery. Borrowed: every pointer dies when the callback returns. */
@@ -44,10 +45,11 @@ struct queue *queue_new(struct redis *redis, enum queue_id q, const char *worker
 void queue_free(struct queue *q);
 
 /** Takes up to n ≤ QUEUE_BATCH jobs. slots is this worker's total, running what runs here now (for the
- * reserve of newcomers); suspects says whether a suspect may be given (none runs here). A call whose reply
+ * reserve of newcomers); suspects how many more may be given: QUEUE_SUSPECTS less those that run here, 0 while one
+ * runs that must be alone (it lapsed as a suspect). A call whose reply
  * was lost (err is CF_ECONN or CF_ETIMEDOUT) is repeated by the next call, which uses the same nonce and gets the
  * same jobs. One at a time. */
-void queue_take(struct queue *q, size_t n, size_t slots, size_t running, bool suspects, queue_take_fn *done, void *arg);
+void queue_take(struct queue *q, size_t n, size_t slots, size_t running, unsigned suspects, queue_take_fn *done, void *arg);
 
 /** Extends the leases of all jobs named, in batches; fn is called for each. */
 void queue_beat(struct queue *q, const char *const *ids, const char *const *tokens, size_t n, queue_beat_fn *fn, void *arg);

@@ -18,7 +18,7 @@ struct pool {
 	struct queue *queue;
 	struct job *jobs;      /* running or being written */
 	uint32_t running;
-	uint32_t suspects;
+	uint32_t suspects, alone; /* of those that run; alone: lapsed as a suspect already */
 	bool taking, again, draining;
 	uv_timer_t poll;
 	uv_timer_t tick;       /* beats, and leases that this side gives up */
@@ -70,6 +70,7 @@ static void forget(struct job *job)
 		*at = job->next;
 		p->running--;
 		p->suspects -= job->lane == LANE_SUSPECT;
+		p->alone -= job->alone;
 		break;
 	}
 	free_job(job);
@@ -187,6 +188,8 @@ static struct job *new_job(struct pool *p, const struct queue_job *q, int64_t se
 	p->jobs = job;
 	p->running++;
 	p->suspects += job->lane == LANE_SUSPECT;
+	job->alone = job->lane == LANE_SUSPECT && q->lapses > 0;
+	p->alone += job->alone;
 	return job;
 }
 
@@ -238,6 +241,11 @@ static void taken(void *arg, int err, const struct queue_job *jobs, size_t n, in
 		take(p);
 }
 
+static unsigned more_suspects(const struct pool *p)
+{
+	return p->alone || p->suspects >= QUEUE_SUSPECTS ? 0 : QUEUE_SUSPECTS - p->suspects;
+}
+
 static void take(struct pool *p)
 {
 	uint32_t free_slots = p->o.slots > p->running ? p->o.slots - p->running : 0;
@@ -255,7 +263,7 @@ static void take(struct pool *p)
 	t->sent_mono_ms = clock_mono_ms();
 	t->asked = free_slots < QUEUE_BATCH ? free_slots : QUEUE_BATCH;
 	p->taking = true;
-	queue_take(p->queue, t->asked, p->o.slots, p->running, p->suspects == 0, taken, t);
+	queue_take(p->queue, t->asked, p->o.slots, p->running, more_suspects(p), taken, t);
 }
 
 static void on_poll(uv_timer_t *t)

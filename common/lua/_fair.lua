@@ -38,21 +38,45 @@ local function to_sleep(lane, tenant, due)
 	end
 end
 
+-- A suspect that lapsed as one waits until it can run alone, and then no other suspect joins it.
+local SUSPECTS_MAX = 16
+local suspects, closed = 0, false
+
+local function may_start(lane, r)
+	if lane ~= LANE_SUSPECT then
+		return true
+	elseif closed or r[LAPSES] > 0 and SUSPECTS - suspects < SUSPECTS_MAX then
+		closed = true
+		return false
+	end
+	suspects = suspects + 1
+	closed = r[LAPSES] > 0
+	return true
+end
+
+local function is_closed(lane)
+	return lane == LANE_SUSPECT and closed
+end
+
 -- Starts up to `most` jobs of one tenant.
 local function serve(lane, tenant, most)
 	local due = due_key(Q, lane, tenant)
 	local ids = is_type(due, 'zset') and redis.call('ZRANGEBYSCORE', due, '-inf', NOW, 'LIMIT', 0, most) or {}
-	local got = 0
+	local got, gone = 0, {}
 	for _, id in ipairs(ids) do
 		local f = fields(id)
 		local r = f and job_read(f[MINE])
 		if f and r[WHERE] == DUE and r[LANE] == lane and f[12] == tenant then
+			if not may_start(lane, r) then
+				break
+			end
 			start(id, f, r)
 			got = got + 1
 		end
+		gone[#gone + 1] = id
 	end
-	if #ids > 0 then
-		redis.call('ZREM', due, unpack(ids))
+	if #gone > 0 then
+		redis.call('ZREM', due, unpack(gone))
 	end
 	served[tenant] = (served[tenant] or 0) + got
 	looks = looks + math.max(1, #ids)
@@ -116,7 +140,7 @@ end
 -- The tenant with the least virtual time, again and again; as many at once as keep it the least.
 local function fair_round(lane, most)
 	local list, bound = first_ready(lane)
-	while most > 0 and #list > 0 and looks < 4 * BATCH do
+	while most > 0 and #list > 0 and looks < 4 * BATCH and not is_closed(lane) do
 		local at, second = least(list, bound)
 		local entry = list[at]
 		if entry[2] > bound then
@@ -140,13 +164,13 @@ local function fair(lane, most)
 	repeat
 		before = looks
 		most = fair_round(lane, most)
-	until most <= 0 or looks == before or looks >= 4 * BATCH
+	until most <= 0 or looks == before or looks >= 4 * BATCH or is_closed(lane)
 end
 
 local function newcomers(lane, most)
 	local list = first_ready(lane)
 	for _, entry in ipairs(list) do
-		if most > 0 and not served[entry[1]] and not redis.call('HGET', RT, entry[1]) then
+		if most > 0 and not is_closed(lane) and not served[entry[1]] and not redis.call('HGET', RT, entry[1]) then
 			local got = serve(lane, entry[1], 1)
 			charge(entry, got)
 			most = most - got

@@ -2,7 +2,8 @@
 -- take Q WORKER NONCE N LEASE_MS SLOTS RUNNING SUSPECTS
 -- Up to N due jobs, each with a fresh lease: [now, next_due_ms, [id, token, attempt, lapses, intent, lane, want,
 -- c, g, v, x, i, jv, ji, o, d, k, conditions]…]. The same NONCE again gives the same jobs, their leases anew.
--- Lanes in order: a person's, urgent, at most one suspect (if SUSPECTS), normal. Within a lane the tenant with the
+-- Lanes in order: a person's, urgent, suspects, normal. SUSPECTS more suspects may be given, 16 if none runs there; one
+-- that lapsed as a suspect runs with no other suspect beside it. Within a lane the tenant with the
 -- least virtual time is served, a slot-second for each job; the last tenth of SLOTS is for tenants that run nothing.
 --#include "_base.lua"
 --#include "_job.lua"
@@ -11,7 +12,7 @@ if #ARGV ~= 8 then
 end
 local Q, NAME, NONCE = arg_queue(1), arg_text(2, 64), arg_text(3, 64)
 local N, LEASE_MS = arg_int(4, 0, BATCH), arg_int(5, 1, 86400000)
-local SLOTS, RUNS, SUSPECTS = arg_int(6, 0, 1000000), arg_int(7, 0, 1000000), arg_int(8, 0, 1)
+local SLOTS, RUNS, SUSPECTS = arg_int(6, 0, 1000000), arg_int(7, 0, 1000000), arg_int(8, 0, 16)
 local RUN, VT, RT = P .. 'run:' .. Q, P .. 'vt:' .. Q, P .. 'rt:' .. Q
 local MEMO = P .. 'last:' .. NAME .. ':' .. Q
 need_type('hash', 'last:' .. NAME .. ':' .. Q)
@@ -59,7 +60,7 @@ end
 --#include "_fair.lua"
 local function next_due()
 	local soonest = 1000
-	for _, lane in ipairs({0, 1, 2, SUSPECTS == 1 and #jobs == 0 and 3 or nil}) do
+	for _, lane in ipairs({0, 1, 2, SUSPECTS > 0 and 3 or nil}) do
 		if left == 0 and redis.call('EXISTS', ready_key(lane)) == 1 then
 			return 0
 		end
@@ -81,8 +82,8 @@ else
 		lanes[lane] = redis.call('EXISTS', ready_key(lane)) == 1
 	end
 	for _, lane in ipairs({0, 1, 3, 2}) do
-		if left > 0 and (lane ~= LANE_SUSPECT or SUSPECTS == 1) then
-			fill(lane, lane == LANE_SUSPECT and 1 or left)
+		if left > 0 and (lane ~= LANE_SUSPECT or SUSPECTS > 0) then
+			fill(lane, lane == LANE_SUSPECT and math.min(SUSPECTS, left) or left)
 		end
 	end
 	if floor > before then

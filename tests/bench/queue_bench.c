@@ -161,7 +161,7 @@ static void on_taken(
 static void take(struct worker *w)
 {
 	if (w->bench->running && !w->bench->failed)
-		queue_take(w->queue, QUEUE_BATCH, 100000, 0, true, on_taken, w);
+		queue_take(w->queue, QUEUE_BATCH, 100000, 0, QUEUE_SUSPECTS, on_taken, w);
 }
 
 static void turn_until(struct bench *b, size_t *counter, size_t n)

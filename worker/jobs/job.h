@@ -34,6 +34,7 @@ struct job {
 	struct buf conditions;     /* field av or ai */
 	struct buf dropped;        /* field d */
 	struct outcome *outcome;   /* set by job_finish(): being written */
+	bool alone;                /* a suspect beside which no other suspect runs */
 	bool releasing;            /* by job_release(): being written */
 	int64_t release_due_ms;
 	const char *release_why;   /* static text */

@@ -227,7 +227,7 @@ static int apply(struct world *w, const char *op, const char *id, const char *te
 
 static void take(struct world *w, struct queue *q, size_t n)
 {
-	queue_take(q, n, 1000, 0, true, on_take, w);
+	queue_take(q, n, 1000, 0, QUEUE_SUSPECTS, on_take, w);
 	assert_true(loop_until_count(&w->loop, &w->takes, w->takes + 1, SOON_MS));
 	assert_int_equal(w->err, 0);
 }
@@ -528,7 +528,7 @@ static void test_lost_take(void **state)
 	assert_int_equal(apply(w, "add", "a", "t1", "r1", NULL), 0);
 	got = redis_server_cli(w->server, "CLIENT KILL TYPE normal SKIPME yes");
 	free(got);
-	queue_take(w->verify, 1, 10, 0, true, on_take, w);
+	queue_take(w->verify, 1, 10, 0, QUEUE_SUSPECTS, on_take, w);
 	assert_true(loop_until_count(&w->loop, &w->takes, 1, SOON_MS));
 	assert_int_equal(w->err, CF_ECONN);
 	assert_true(loop_until_count(&w->loop, &w->ups, ups + 1, SOON_MS));
@@ -544,7 +544,7 @@ static void test_free_tells_all(void **state)
 	const char *ids[] = {"a"}, *tokens[] = {"t"};
 	struct queue_finish f = {.id = "a", .token = "t"};
 
-	queue_take(q, 1, 10, 0, true, on_take, w);
+	queue_take(q, 1, 10, 0, QUEUE_SUSPECTS, on_take, w);
 	queue_finish(q, &f, on_done, w);
 	queue_beat(q, ids, tokens, 1, on_beat, w);
 	queue_free(q);

@@ -95,7 +95,7 @@ class Fleet:
             {} if verify else {"v": None}))
         assert reply[0] == OK, reply
 
-    def take(self, q="verify", n=64, worker="w1", nonce=None, lease=LEASE, slots=1000, running=0, suspects=1):
+    def take(self, q="verify", n=64, worker="w1", nonce=None, lease=LEASE, slots=1000, running=0, suspects=16):
         rows = self.run("take", q, worker, nonce or uuid.uuid4().hex, n, lease, slots, running, suspects)
         return [Job(row) for row in rows[2:]]
 

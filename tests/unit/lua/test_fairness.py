@@ -124,9 +124,37 @@ def test_lapsed_becomes_suspect(fleet):
     assert fleet.run("reap", "verify") == [5, 5, 0]
     assert {fleet.record(f"e{i}").lane for i in range(5)} == {3} and fleet.clean()
     assert fleet.take(suspects=0) == []
-    assert len(fleet.take(n=64)) == 1
-    assert len(fleet.take(n=64)) == 1
+    assert len(fleet.take(n=64, suspects=2)) == 2
+    assert len(fleet.take(n=64)) == 3
     assert fleet.record("e0").lapses == 0
+
+
+def test_what_lapsed_as_a_suspect_runs_alone(fleet):
+    """A killed worker's jobs come back 16 at once; the one that kills again is told from its neighbours."""
+    for i in range(20):
+        fleet.add(f"e{i:02}")
+    fleet.take(n=20)
+    for i in range(20):
+        fleet.lapse(f"e{i:02}")
+    fleet.run("reap", "verify")
+    first = fleet.take(n=64)
+    assert len(first) == 16
+    for job in first:
+        fleet.lapse(job.id)
+    fleet.run("reap", "verify")
+    assert len(fleet.take(n=64, worker="w2", suspects=3)) <= 3  # some run there: none that must be alone
+    for job in first:
+        if fleet.record(job.id).where == 1:
+            assert fleet.record(job.id).lapses == 1
+    while True:
+        jobs = fleet.take(n=64)
+        if not jobs:
+            break
+        alone = [j for j in jobs if fleet.record(j.id).lapses]
+        assert not alone or len(jobs) == 1
+        for job in jobs:
+            assert fleet.finish(job) == OK
+    assert fleet.clean()
 
 
 def test_suspects_are_not_starved(fleet):

@@ -45,7 +45,7 @@ class History:
     def take(self):
         q = self.rng.choice(QUEUES)
         jobs = self.fleet.take(q, n=self.rng.randrange(1, 9), worker=f"w{self.rng.randrange(3)}",
-                               slots=20, running=self.rng.randrange(21), suspects=self.rng.randrange(2))
+                               slots=20, running=self.rng.randrange(21), suspects=self.rng.choice((0, 1, 5, 16)))
         for job in jobs:
             assert job.token not in self.ended[q]
         self.held[q] += jobs

@@ -21,7 +21,7 @@ def args(base, index, value):
 BAD_ARGS = [
     *[("take", args(TAKE, i, bad)) for i, bad in [
         (0, "other"), (1, ""), (1, "x" * 65), (1, "a\nb"), (2, "short"), (3, "x"), (3, -1), (3, 65), (3, 1.5), (3, "nan"),
-        (4, 0), (5, "inf"), (6, -1), (7, 2)]],
+        (4, 0), (5, "inf"), (6, -1), (7, 17)]],
     ("take", TAKE[:7]), ("take", TAKE + [1]), ("take", []),
     ("beat", ["verify"]), ("beat", ["verify", LEASE, "a"]), ("beat", ["verify", "x", "a", "t"]),
     ("beat", ["verify", LEASE] + ["a", "t"] * 65), ("beat", ["none", LEASE, "a", "t"]),

@@ -61,7 +61,7 @@ static void start(struct scene *s)
 	requests_lead(s->requests, true);
 	assert_true(loop_until(&s->w.loop, stream_empty, s, SOON_MS));
 	s->queue = queue_new(s->w.redis, QUEUE_VERIFY, "w1", LEASE_MS);
-	queue_take(s->queue, 1, 10, 0, true, on_taken, s);
+	queue_take(s->queue, 1, 10, 0, QUEUE_SUSPECTS, on_taken, s);
 	assert_true(loop_until_count(&s->w.loop, &s->taken, 1, SOON_MS));
 	assert_int_equal(s->jobs, 1);
 }
