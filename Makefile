@@ -82,7 +82,7 @@ BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 
 # --- targets
 
-.PHONY: all help deps deps-bench check check-one e2e test asan tsan fuzz lint format format-check bench coverage \
+.PHONY: all help deps deps-bench check tests-built check-one e2e test asan tsan fuzz lint format format-check bench coverage \
 	compdb install dist demo clean distclean
 
 help: ## list the targets
@@ -100,21 +100,31 @@ check: $(UNIT_BIN) $(FUZZ_BIN) ## run the unit tests, those of the Lua scripts t
 	$(Q)$(PYTHON) -B -m pytest -q -p no:cacheprovider tests/unit/lua
 	$(Q)tests/run.sh $(B)/check.txt $(B) $(UNIT_BIN) $(FUZZ_BIN)
 
+tests-built: $(UNIT_BIN) $(FUZZ_BIN)
+
 check-one: $(addprefix $(B)/tests/unit/,$(addsuffix _test,$(T))) ## run one unit test: T=common/buf
 	$(Q)for t in $^; do $$t || exit 1; done
 
 e2e: all ## run the end-to-end tests against real servers: E2E="-k name" for some
 	$(Q)CERTFLEET_BUILD=$(B) $(PYTHON) -B -m pytest -p no:cacheprovider tests/e2e $(E2E)
 
+# One after the other, whatever -j says: each starts servers of its own and looks at the clock.
+PARALLEL = $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+define check_and_e2e
+	$(Q)$(MAKE) --no-print-directory $(PARALLEL) FLAVOUR=$(1) all tests-built
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=$(1) check
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=$(1) e2e
+endef
+
 test: ## everything: check, e2e, and both again under ASan and UBSan
 	$(Q)rm -f build/*/check.txt build/*/e2e.txt
-	$(Q)$(MAKE) --no-print-directory FLAVOUR=release all check e2e
-	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan all check e2e
+	$(call check_and_e2e,release)
+	$(call check_and_e2e,asan)
 	@for f in release asan; do for s in check e2e; do \
 		printf '%-8s ' $$f; tail -n 1 build/$$f/$$s.txt; done; done
 
 asan: ## check and e2e under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan all check e2e
+	$(call check_and_e2e,asan)
 
 tsan: ## check under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=tsan check
