@@ -9,7 +9,6 @@ all of its certificates.
 """
 import argparse
 import concurrent.futures
-import glob
 import os
 import re
 import shutil
@@ -112,6 +111,7 @@ class Lego:
         self.pebble = Pebble(os.path.join(folder, "pebble"), pebble_program(), self.unbound.port,
                              self.haproxy.http_port, self.haproxy.https_port)
         self.servers = [self.files, self.knot, self.unbound, self.haproxy, self.pebble]
+        self.why = None  # what a lego that failed said last
         self.running, self.most_rss, self.most_pss, self.done = set(), 0, 0, threading.Event()
 
     def argv(self, name):
@@ -137,7 +137,8 @@ class Lego:
             cpu += seconds
             if ok or self.pebble.hung:
                 break
-        return ok, cpu, tries
+            self.why = self.log_of(name)[-300:]
+        return ok, cpu, tries, time.time()
 
     def watch(self):
         """Not by getrusage: its ru_maxrss begins with what this program had when it forked."""
@@ -176,9 +177,9 @@ class Lego:
                 print(f"lego failed for {name}:\n{self.log_of(name)}", file=sys.stderr)
                 break
         got = sum(ok for ok, *_ in results)
-        return {"got": got, "seconds": seconds, "cpu": sum(r[1] for r in results), **costs.spent(),
+        return {"got": got, "issued": sorted(r[3] for r in results), "seconds": seconds, "cpu": sum(r[1] for r in results), **costs.spent(),
                 "again": sum(r[2] - 1 for r in results), "one": self.most_rss, "peak": self.most_pss,
-                "in_flight": self.parallel}
+                "in_flight": self.parallel, "why": self.why}
 
 
 # --- certfleet
@@ -226,38 +227,39 @@ class Certfleet:
                       haproxy=s.haproxy, knot=s.knot, unbound=s.unbound)
         began = time.time()
         s.cli("endpoint", "import", path, timeout=60 + len(self.names) / 10)
-        got, failed, last, most = self.follow(db, 120 + len(self.names) / 5)
+        issued, failed, most = self.follow(db, 60 + len(self.names) / 10)
         spent = costs.spent()
         if perf:
             perf.terminate()
             perf.wait()
+        got = len(issued)
         if got < len(self.names):
             states = list(s.states().values())
             print(f"certfleet: { {state: states.count(state) for state in set(states)} }\n{worker.log_tail(30)}",
                   file=sys.stderr)
-        out = {"got": got, "failed": failed, "seconds": last - began, "cpu": spent.pop("worker"), **spent,
+        out = {"got": got, "failed": failed, "seconds": max(issued, default=time.time()) - began, "issued": issued,
+               "cpu": spent.pop("worker"), **spent,
                "idle": idle["rss"], "idle_private": idle["private"], "peak": peak_rss(worker.pid), "in_flight": most,
+               "afterwards": memory(worker.pid)["rss"],
                "in_redis": (db.info("memory")["used_memory"] - used) / len(self.names), "of_it": self.sizes(db)}
         if got == len(self.names):
             s.wait_states("active", [n.partition(".")[0] for n in self.names], 30)
         return out
 
     def follow(self, db, seconds):
-        """Reads the results until all are issued: how many, failures, when the last came, most orders at once."""
-        got, failed, last, most, at = 0, 0, time.time(), 0, b"0"
+        """Reads the results until all are issued: when each was, how many failures, most orders at once."""
+        issued, failed, most, at = [], 0, 0, b"0"
         deadline = time.monotonic() + seconds
-        while got < len(self.names) and time.monotonic() < deadline and not self.stack.pebble.hung:
+        while len(issued) < len(self.names) and time.monotonic() < deadline and not self.stack.pebble.hung:
             if not self.stack.workers[0].alive():
                 raise ServerError("the worker ended:\n" + self.stack.workers[0].log_tail())
             most = max(most, db.zcard(PREFIX + "run:issue"))
             for _, entries in db.xread({PREFIX + "results": at}, block=50):
                 at = entries[-1][0]
                 failed += sum(e[b"type"] == FAILED for _, e in entries)
-                stamps = [int(i.split(b"-")[0]) / 1000 for i, e in entries if e[b"type"] == ISSUED]
-                got += len(stamps)
-                last = max([last, *stamps]) if not got else (stamps[-1] if stamps else last)
+                issued += [int(i.split(b"-")[0]) / 1000 for i, e in entries if e[b"type"] == ISSUED]
             time.sleep(0.02)
-        return got, failed, last, most
+        return issued, failed, most
 
     def sizes(self, db):
         """Bytes an endpoint of its own record, of the streams, and of all else (indexes, claims, answers)."""
@@ -272,14 +274,10 @@ class Certfleet:
 
 # --- the table
 
-def versions():
-    def first(argv, pattern):
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        found = re.search(pattern, done.stdout + done.stderr)
-        return found.group(1) if found else "?"
-    return {"lego": first([LEGO, "--version"], r"version (\S+)"),
-            "pebble": first(["dpkg-query", "-W", "pebble"], r"\s(\S+)") if not glob.glob(
-                os.path.join(TOP, "build/deps/pebble")) else "of build/deps"}
+def lego_version():
+    done = subprocess.run([LEGO, "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"version (\S+)", done.stdout)
+    return found.group(1) if found else "?"
 
 
 def number(value):
@@ -296,6 +294,12 @@ def rows(n, ours, lego):
     def rate(r):
         return r["got"] / r["seconds"] if r else None
 
+    def middle(r):
+        """Of the second and third quarter, when there were enough to keep those in flight at their number."""
+        if not r or n < 4 * r["in_flight"]:
+            return None
+        return n / 2 / (r["issued"][n * 3 // 4] - r["issued"][n // 4])
+
     def ceiling(r):
         return r["got"] / r["pebble"] if r else None
     yield "certificates", *each("got"), False
@@ -304,10 +308,12 @@ def rows(n, ours, lego):
     yield "  and the scheduler", *each("scheduler", 1e3, n), False
     total = [None if not r else (r["cpu"] + r.get("redis", 0) + r.get("scheduler", 0)) * 1e3 / n for r in (ours, lego)]
     yield "  together", *total, True
-    yield "certificates a second", rate(ours), rate(lego), True
+    yield "certificates a second, all in", rate(ours), rate(lego), True
+    yield "  in the middle half", middle(ours), middle(lego), True
     yield "Pebble's CPU, ms a certificate", *each("pebble", 1e3, n), True
     yield "Pebble's ceiling, certificates a second", ceiling(ours), ceiling(lego), True
-    yield "  reached of it, %", *[None if not r else 100 * rate(r) / ceiling(r) for r in (ours, lego)], False
+    yield "  reached of it, %", *[None if not r else 100 * (middle(r) or rate(r)) / ceiling(r) for r in (ours, lego)], \
+        False
     edge = [None if not r else sum(r[k] for k in ("haproxy", "knot", "unbound")) * 1e3 / n for r in (ours, lego)]
     yield "HAProxy, Knot and Unbound, ms a certificate", *edge, False
     yield "orders in flight, at most", *each("in_flight"), False
@@ -317,15 +323,17 @@ def rows(n, ours, lego):
     yield "  one process, MB", *each("one", 1 / MB), False
     flight = [None if not r else (r["peak"] - r.get("idle", 0)) / max(1, r["in_flight"]) / 1e3 for r in (ours, lego)]
     yield "  an order, kB", *flight, True
+    yield "resident afterwards, MB", *each("afterwards", 1 / MB), False
     yield "Redis, bytes an endpoint, all in", *each("in_redis"), False
+    yield "  without the streams", (ours["in_redis"] - ours["of_it"]["streams"] if ours else None), None, False
     for key, value in (ours or {}).get("of_it", {}).items():
-        yield f"  {key}", value, None, False
+        yield f"    {key}", value, None, False
 
 
 def show(n, ours, lego):
     print(f"\n{n} names, one certificate each: ECDSA P-256, http-01 through HAProxy, Knot and Unbound, Pebble with "
           f"GOMAXPROCS=1,\n5 % bad nonces and 50 % reuse; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, lego "
-          f"{lego and versions()['lego'] or '-'}\n")
+          f"{lego_version() if lego else '-'}\n")
     print(f"{'':<45}{'certfleet':>12}{'lego':>12}{'ratio':>10}")
     for what, a, b, comparable in rows(n, ours, lego):
         ratio = ""
@@ -333,7 +341,7 @@ def show(n, ours, lego):
             ratio = f"1 : {b / a:.3g}" if b >= a else f"{a / b:.3g} : 1"
         print(f"{what:<45}{number(a):>12}{number(b):>12}{ratio:>10}")
     if lego and lego["again"]:
-        print(f"lego was run again {lego['again']} times after it had failed.")
+        print(f"lego was run again {lego['again']} times after it had failed, such as: {lego['why'].strip()}")
     if ours and ours["failed"]:
         print(f"certfleet said certfleet.issuance.failed {ours['failed']} times.")
 
