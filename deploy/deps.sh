@@ -58,25 +58,28 @@ install_missing() {
     fi
 }
 
-# unpack NAME PACKAGE/SUITE...: into $deps/NAME
+# unpack NAME SUITE PACKAGE...: into $deps/NAME. Each suite has lists of its own, so that one that cannot be read does
+# not take the others with it. Status 1: it could not be had.
 unpack() {
-    local name=$1 private=$deps/apt mirror apt deb
-    shift
+    local name=$1 suite=$2 private=$deps/apt/$2 mirror apt deb
+    shift 2
     [ -e "$deps/$name/.done" ] && return
-    say "unpacking $* into $deps/$name"
+    say "unpacking $* of $suite into $deps/$name"
     private=$(mkdir -p "$private/lists/partial" && cd "$private" && pwd)
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
     [ -n "$mirror" ] || die "this machine's apt knows no mirror: add a Debian source to /etc/apt and repeat"
-    printf 'Types: deb\nURIs: %s\nSuites: trixie sid\nComponents: main\nSigned-By: %s\n' "$mirror" \
+    printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' "$mirror" "$suite" \
         /usr/share/keyrings/debian-archive-keyring.gpg >"$private/deps.sources"
     apt=(apt-get -qq -o "Dir::Etc::SourceList=$private/deps.sources" -o Dir::Etc::SourceParts=/dev/null
         -o "Dir::State::Lists=$private/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
         -o Acquire::Languages=none -o "APT::Sandbox::User=$(id -un)")
-    [ -n "$private_updated" ] || "${apt[@]}" update
-    private_updated=1
+    case " $private_updated " in
+        *" $suite "*) ;;
+        *) "${apt[@]}" update || return 1; private_updated+=" $suite" ;;
+    esac
     rm -rf "${deps:?}/$name" "$private/debs"
     mkdir -p "$deps/$name" "$private/debs"
-    (cd "$private/debs" && "${apt[@]}" download "$@") || die "apt-get download $* failed"
+    (cd "$private/debs" && "${apt[@]}" download "$@") || return 1
     for deb in "$private"/debs/*.deb; do dpkg -x "$deb" "$deps/$name"; done
     touch "$deps/$name/.done"
 }
@@ -98,21 +101,20 @@ if ! pkg-config --exists 'hiredis_ssl >= 1.0'; then
     if dpkg --compare-versions "$(candidate libhiredis-dev)" ge 1.0; then
         install_missing libhiredis-dev
     else
-        unpack hiredis libhiredis-dev/trixie libhiredis1.1.0/trixie
+        unpack hiredis trixie libhiredis-dev libhiredis1.1.0 || die "Debian 13's hiredis cannot be had"
         hiredis_dir=$deps/hiredis
     fi
 fi
 
-unpack pebble pebble/sid
 pebble=$deps/pebble/usr/bin/pebble
-if ! "$pebble" -version >/dev/null 2>&1; then
-    say "unstable's Pebble does not run here: taking Debian 13's, which has ARI but no profiles"
+if ! unpack pebble sid pebble || ! "$pebble" -version >/dev/null 2>&1; then
+    say "unstable's Pebble cannot be had or does not run here: taking Debian 13's, which has ARI but no profiles"
     rm -rf "$deps/pebble"
-    unpack pebble pebble/trixie
+    unpack pebble trixie pebble || die "no Pebble can be had"
 fi
 ln -sf ../pebble/usr/bin/pebble "$deps/bin/pebble"
 if [ "$what" = bench ]; then
-    unpack lego lego/sid
+    unpack lego sid lego || die "unstable's lego cannot be had"
     ln -sf ../lego/usr/bin/lego "$deps/bin/lego"
 fi
 rm -rf "$deps/apt"
