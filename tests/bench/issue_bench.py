@@ -177,8 +177,9 @@ class Lego:
                 print(f"lego failed for {name}:\n{self.log_of(name)}", file=sys.stderr)
                 break
         got = sum(ok for ok, *_ in results)
-        return {"got": got, "issued": sorted(r[3] for r in results), "seconds": seconds, "cpu": sum(r[1] for r in results), **costs.spent(),
-                "again": sum(r[2] - 1 for r in results), "one": self.most_rss, "peak": self.most_pss,
+        return {"got": got, "issued": sorted(r[3] for r in results), "seconds": seconds,
+                "cpu": sum(r[1] for r in results), **costs.spent(), "again": sum(r[2] - 1 for r in results),
+                "one": self.most_rss, "peak": self.most_pss,
                 "in_flight": self.parallel, "why": self.why}
 
 
@@ -363,7 +364,8 @@ def contend(name, make, n):
 def main():
     parser = argparse.ArgumentParser(description="What a certificate costs: certfleet beside lego.")
     parser.add_argument("n", nargs="?", type=int, default=200, help="names (200)")
-    parser.add_argument("--parallel", type=int, metavar="P", help="at once: orders, lego processes (N, but at most 200)")
+    parser.add_argument("--parallel", type=int, metavar="P",
+                        help="orders, or lego processes, at once (N, but at most 200)")
     parser.add_argument("--only", choices=("certfleet", "lego"))
     parser.add_argument("--profile", metavar="FILE", help="record the worker by perf into FILE")
     args = parser.parse_args()
