@@ -40,7 +40,7 @@ static void run(uint16_t type, const uint8_t *data, size_t size)
 {
 	static const uint8_t name[] = "\001a\007example";
 	uint8_t query[DNS_QUERY_BYTES];
-	uint16_t id = size >= 2 ? (uint16_t)(data[0] << 8 | data[1]) : 0;
+	uint16_t id = (uint16_t)(size >= 2 ? data[0] << 8 | data[1] : 0);
 	size_t n = dns_query_write(id, name, sizeof(name), type, DNS_RECURSE, query);
 
 	if (!dns_reply_matches(query, n, data, size))

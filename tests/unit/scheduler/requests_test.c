@@ -120,7 +120,7 @@ static void refuses_and_goes_on(void **state)
 static void keeps_the_order_of_each_endpoint(void **state)
 {
 	struct scene s;
-	char id[32], words[128];
+	char id[32], words[256];
 
 	(void)state;
 	start(&s, false);
