@@ -128,14 +128,27 @@ static bool coordinate(EVP_PKEY *key, const char *param, unsigned char *out, siz
 	return ok;
 }
 
-/* 04 ‖ x ‖ y; returns its length, 0 if OpenSSL fails. */
+static bool param_to_bytes(const OSSL_PARAM *p, unsigned char *out, size_t n)
+{
+	BIGNUM *v = NULL;
+	bool ok = OSSL_PARAM_modified(p) && OSSL_PARAM_get_BN(p, &v) && BN_bn2binpad(v, out, (int)n) == (int)n;
+
+	BN_free(v);
+	return ok;
+}
+
+/* 04 ‖ x ‖ y; returns its length, 0 if OpenSSL fails. Both are asked for at once: each question by itself costs a
+ * conversion of the whole point. */
 static size_t ec_point(EVP_PKEY *key, const struct kind *k, unsigned char out[POINT_MAX_BYTES])
 {
+	unsigned char x[SCALAR_MAX_BYTES], y[SCALAR_MAX_BYTES];
 	size_t n = k->scalar_bytes;
+	OSSL_PARAM params[] = {OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_EC_PUB_X, x, n),
+		OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_EC_PUB_Y, y, n), OSSL_PARAM_construct_end()};
 
 	out[0] = POINT_CONVERSION_UNCOMPRESSED;
-	if (!coordinate(key, OSSL_PKEY_PARAM_EC_PUB_X, out + 1, n) ||
-		!coordinate(key, OSSL_PKEY_PARAM_EC_PUB_Y, out + 1 + n, n))
+	if (!EVP_PKEY_get_params(key, params) || !param_to_bytes(&params[0], out + 1, n) ||
+		!param_to_bytes(&params[1], out + 1 + n, n))
 		return 0;
 	return 1 + 2 * n;
 }
