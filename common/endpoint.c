@@ -37,14 +37,15 @@ static int check_words(const struct endpoint_config *c, struct why *why)
 {
 	if (!valid_word(c->id, ENDPOINT_ID_MAX, false))
 		return why_set(why, CF_EINVAL,
-			       "endpoint id \"%s\": expected 1 to %d of a-z 0-9 . _ -, beginning with a "
-			       "letter, digit or _",
-			       c->id, ENDPOINT_ID_MAX);
+			"endpoint id \"%s\": expected 1 to %d of a-z 0-9 . _ -, beginning with a "
+			"letter, digit or _",
+			c->id, ENDPOINT_ID_MAX);
 	if (!valid_word(c->tenant, ENDPOINT_TENANT_MAX, false))
 		return why_set(why, CF_EINVAL,
-			       "tenant \"%s\": expected 1 to %d of a-z 0-9 . _ -, beginning with a letter, "
-			       "digit or _",
-			       c->tenant, ENDPOINT_TENANT_MAX);
+			"tenant \"%s\": expected 1 to %d of a-z 0-9 . _ -, beginning with a "
+			"letter, "
+			"digit or _",
+			c->tenant, ENDPOINT_TENANT_MAX);
 	return 0;
 }
 
@@ -70,20 +71,21 @@ int endpoint_config_check(struct endpoint_config *c, struct why *why)
 	if (err)
 		return err;
 	if (c->names_n < 1)
-		return why_set(why, CF_EINVAL, "endpoint \"%s\" has no name: expected 1 to %d", c->id,
-			       ENDPOINT_NAMES_MAX);
+		return why_set(why, CF_EINVAL, "endpoint \"%s\" has no name: expected 1 to %d",
+			c->id, ENDPOINT_NAMES_MAX);
 	sort_unique(c);
 	if (c->names_n > ENDPOINT_NAMES_MAX)
-		return why_set(why, CF_ETOOBIG, "endpoint \"%s\" has %zu names: expected at most %d",
-			       c->id, c->names_n, ENDPOINT_NAMES_MAX);
+		return why_set(why, CF_ETOOBIG,
+			"endpoint \"%s\" has %zu names: expected at most %d", c->id, c->names_n,
+			ENDPOINT_NAMES_MAX);
 	if (c->type != ENDPOINT_EXTERNAL && c->type != ENDPOINT_INTERNAL)
 		return why_set(why, CF_EINVAL, "endpoint \"%s\": type must be external or internal",
-			       c->id);
+			c->id);
 	if (c->type == ENDPOINT_EXTERNAL && !c->target[0])
 		return why_set(why, CF_EINVAL,
-			       "endpoint \"%s\" is external and has no target: expected the platform's "
-			       "host name that its traffic should reach",
-			       c->id);
+			"endpoint \"%s\" is external and has no target: expected the platform's "
+			"host name that its traffic should reach",
+			c->id);
 	return 0;
 }
 
@@ -159,7 +161,7 @@ static bool has_challenge_record(const struct owner_record *records, size_t n, c
 }
 
 static void fill_challenge(const struct endpoint *e, const uint8_t label_key[32], const char *zone,
-			   const char *name, struct owner_record *r)
+	const char *name, struct owner_record *r)
 {
 	char label[LABEL_SIZE];
 
@@ -172,7 +174,7 @@ static void fill_challenge(const struct endpoint *e, const uint8_t label_key[32]
 }
 
 size_t endpoint_records(const struct endpoint *e, const uint8_t label_key[32], const char *zone,
-			struct owner_record **out)
+	struct owner_record **out)
 {
 	struct owner_record *records = mem_array(e->config.names_n * 2, sizeof *records);
 	size_t n = 0;
@@ -182,7 +184,8 @@ size_t endpoint_records(const struct endpoint *e, const uint8_t label_key[32], c
 
 		if (e->config.type == ENDPOINT_EXTERNAL) {
 			snprintf(records[n].owner, sizeof records[n].owner, "%s", name);
-			snprintf(records[n].target, sizeof records[n].target, "%s", e->config.target);
+			snprintf(records[n].target, sizeof records[n].target, "%s",
+				e->config.target);
 			records[n].name = name;
 			records[n].look = look_of(e, name, false);
 			n++;
@@ -197,12 +200,12 @@ size_t endpoint_records(const struct endpoint *e, const uint8_t label_key[32], c
 
 /* Names of enums: one table each, indexed by value. */
 
-static const char *const queue_names[] = { "verify", "issue" };
-static const char *const where_names[] = { "none", "due", "running", "parked" };
-static const char *const intent_names[] = { "look", "provision", "renew", "revoke", "remove" };
-static const char *const lane_names[] = { "person", "urgent", "normal", "suspect" };
-static const char *const state_names[] = { "removing", "parked",       "departed",    "expired", "failing",
-					   "partial",  "provisioning", "waiting_dns", "active" };
+static const char *const queue_names[] = {"verify", "issue"};
+static const char *const where_names[] = {"none", "due", "running", "parked"};
+static const char *const intent_names[] = {"look", "provision", "renew", "revoke", "remove"};
+static const char *const lane_names[] = {"person", "urgent", "normal", "suspect"};
+static const char *const state_names[] = {"removing", "parked", "departed", "expired", "failing",
+	"partial", "provisioning", "waiting_dns", "active"};
 
 const char *queue_name(enum queue_id q)
 {

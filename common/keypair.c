@@ -131,20 +131,22 @@ static bool coordinate(EVP_PKEY *key, const char *param, unsigned char *out, siz
 static bool param_to_bytes(const OSSL_PARAM *p, unsigned char *out, size_t n)
 {
 	BIGNUM *v = NULL;
-	bool ok = OSSL_PARAM_modified(p) && OSSL_PARAM_get_BN(p, &v) && BN_bn2binpad(v, out, (int)n) == (int)n;
+	bool ok = OSSL_PARAM_modified(p) && OSSL_PARAM_get_BN(p, &v) &&
+		  BN_bn2binpad(v, out, (int)n) == (int)n;
 
 	BN_free(v);
 	return ok;
 }
 
-/* 04 ‖ x ‖ y; returns its length, 0 if OpenSSL fails. Both are asked for at once: each question by itself costs a
- * conversion of the whole point. */
+/* 04 ‖ x ‖ y; returns its length, 0 if OpenSSL fails. Both are asked for at once: each question by
+ * itself costs a conversion of the whole point. */
 static size_t ec_point(EVP_PKEY *key, const struct kind *k, unsigned char out[POINT_MAX_BYTES])
 {
 	unsigned char x[SCALAR_MAX_BYTES], y[SCALAR_MAX_BYTES];
 	size_t n = k->scalar_bytes;
 	OSSL_PARAM params[] = {OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_EC_PUB_X, x, n),
-		OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_EC_PUB_Y, y, n), OSSL_PARAM_construct_end()};
+		OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_EC_PUB_Y, y, n),
+		OSSL_PARAM_construct_end()};
 
 	out[0] = POINT_CONVERSION_UNCOMPRESSED;
 	if (!EVP_PKEY_get_params(key, params) || !param_to_bytes(&params[0], out + 1, n) ||

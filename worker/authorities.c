@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-#define LOCK_MS "60000"
+#define LOCK_MS           "60000"
 #define ACCOUNT_BYTES_MAX 8192
-#define EAB_TEXT_MAX 1024
+#define EAB_TEXT_MAX      1024
 
 struct authority {
 	struct authorities *all;
@@ -36,7 +36,7 @@ static struct call *call_new(struct authority *a, acme_done_fn *done, void *done
 {
 	struct call *c = mem_zalloc(sizeof *c);
 
-	*c = (struct call){ .a = a, .done = done, .done_arg = done_arg };
+	*c = (struct call){.a = a, .done = done, .done_arg = done_arg};
 	return c;
 }
 
@@ -71,7 +71,7 @@ static void on_loaded(void *arg, int err, const struct reply *reply)
 	struct call *c = arg;
 	_buf_release_secret_ struct buf key = BUF_INIT(ACCOUNT_BYTES_MAX);
 	_mem_free_ char *place = place_of(c->a);
-	struct acme_account account = { 0 };
+	struct acme_account account = {0};
 	const char *sealed;
 	size_t n = 0;
 
@@ -114,7 +114,8 @@ static void store_lock(void *arg, const char *name, acme_done_fn *done, void *do
 	struct call *c = call_new(find(all, name), done, done_arg);
 	_mem_free_ char *key = key_of(c->a, "lock:acct");
 
-	redis_commandv(all->w->redis, on_locked, c, "SET", key, all->w->name, "NX", "PX", LOCK_MS, NULL);
+	redis_commandv(
+		all->w->redis, on_locked, c, "SET", key, all->w->name, "NX", "PX", LOCK_MS, NULL);
 }
 
 static void on_unlocked(void *arg, int err, const struct reply *reply)
@@ -128,7 +129,7 @@ static void store_unlock(void *arg, const char *name, acme_done_fn *done, void *
 	struct authorities *all = arg;
 	struct call *c = call_new(find(all, name), done, done_arg);
 	_mem_free_ char *lock = mem_printf("lock:acct:%s", c->a->config->name);
-	const char *argv[] = { lock, all->w->name };
+	const char *argv[] = {lock, all->w->name};
 
 	redis_script(all->w->redis, "unlock", 2, argv, NULL, on_unlocked, c);
 }
@@ -152,17 +153,18 @@ static void on_saved(void *arg, int err, const struct reply *reply)
 		call_done(c, err);
 }
 
-static void store_save(void *arg, const char *name, const struct acme_account *account, acme_done_fn *done,
-		       void *done_arg)
+static void store_save(void *arg, const char *name, const struct acme_account *account,
+	acme_done_fn *done, void *done_arg)
 {
 	struct authorities *all = arg;
 	struct call *c = call_new(find(all, name), done, done_arg);
 	_mem_free_ char *key = key_of(c->a, "acct");
 	_mem_free_ char *place = place_of(c->a);
 	_buf_release_ struct buf sealed = BUF_INIT(ACCOUNT_BYTES_MAX);
-	int err = vault_seal(all->w->vault, VAULT_ACCOUNTS, place, account->key, account->key_len, &sealed);
-	const char *argv[] = { "HSET", key, "key", sealed.data, "url", account->url };
-	size_t lens[] = { 4, strlen(key), 3, sealed.len, 3, account->url ? strlen(account->url) : 0 };
+	int err = vault_seal(
+		all->w->vault, VAULT_ACCOUNTS, place, account->key, account->key_len, &sealed);
+	const char *argv[] = {"HSET", key, "key", sealed.data, "url", account->url};
+	size_t lens[] = {4, strlen(key), 3, sealed.len, 3, account->url ? strlen(account->url) : 0};
 
 	if (err) {
 		call_done(c, err);
@@ -172,8 +174,7 @@ static void store_save(void *arg, const char *name, const struct acme_account *a
 }
 
 static const struct acme_store store = {
-	.load = store_load, .lock = store_lock, .save = store_save, .unlock = store_unlock
-};
+	.load = store_load, .lock = store_lock, .save = store_save, .unlock = store_unlock};
 
 /* --- life */
 
@@ -187,7 +188,7 @@ static int read_eab(const struct config_authority *c, struct buf *out, struct wh
 		text.len--;
 	if (!err && str_unbase64url(out, text.data, text.len))
 		err = why_set(why, CF_EINVAL, "%s: expected the EAB HMAC key as base64url text",
-			      c->eab.hmac_key_file);
+			c->eab.hmac_key_file);
 	if (err)
 		why_prefix(why, err, "authority \"%s\": ", c->name);
 	return err;

@@ -1,8 +1,8 @@
 /* authorities.h - the CAs of the config, each with its account kept in Redis for the whole fleet.
  *
- * The account is a hash `acct:AUTHORITY` { key: sealed, url }, made once under the lock `lock:acct:AUTHORITY`
- * and behind a barrier, so that no failover loses an account key. The account's key is sealed in the wrap
- * "accounts" with the place "account/AUTHORITY".
+ * The account is a hash `acct:AUTHORITY` { key: sealed, url }, made once under the lock
+ * `lock:acct:AUTHORITY` and behind a barrier, so that no failover loses an account key. The
+ * account's key is sealed in the wrap "accounts" with the place "account/AUTHORITY".
  */
 #pragma once
 

@@ -34,18 +34,18 @@ static void metrics(void *arg, struct httpd_request *r)
 }
 
 static const struct httpd_route routes[] = {
-	{ HTTPD_GET, "/healthz", healthz },
-	{ HTTPD_GET, "/readyz", readyz },
-	{ HTTPD_GET, "/metrics", metrics },
+	{HTTPD_GET, "/healthz", healthz},
+	{HTTPD_GET, "/readyz", readyz},
+	{HTTPD_GET, "/metrics", metrics},
 };
 
 int health_start(struct worker *w, struct why *why)
 {
-	const struct httpd_options options = { .listen = &w->config->worker.listen.addr,
-					       .n_listen = 1,
-					       .routes = routes,
-					       .n_routes = sizeof routes / sizeof routes[0],
-					       .arg = w };
+	const struct httpd_options options = {.listen = &w->config->worker.listen.addr,
+		.n_listen = 1,
+		.routes = routes,
+		.n_routes = sizeof routes / sizeof routes[0],
+		.arg = w};
 
 	if (!w->config->worker.listen.text)
 		return 0;

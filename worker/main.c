@@ -9,13 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] =
-	"usage: certfleet-worker [-c FILE]\n"
-	"\n"
-	"Takes jobs from Redis, talks to certificate authorities and DNS, and answers challenges. Roles, slots and\n"
-	"addresses are in the config (default: $CERTFLEET_CONFIG, else /etc/certfleet/certfleet.yaml). SIGTERM drains:\n"
-	"no new job, what can finish finishes, the rest is released for other workers. A second SIGTERM ends at once.\n"
-	"Exit status: 0 drained, 1 failed (the config too), 2 usage.\n";
+static const char usage[] = "usage: certfleet-worker [-c FILE]\n"
+			    "\n"
+			    "Takes jobs from Redis, talks to certificate authorities and DNS, and "
+			    "answers challenges. Roles, slots and\n"
+			    "addresses are in the config (default: $CERTFLEET_CONFIG, else "
+			    "/etc/certfleet/certfleet.yaml). SIGTERM drains:\n"
+			    "no new job, what can finish finishes, the rest is released for other "
+			    "workers. A second SIGTERM ends at once.\n"
+			    "Exit status: 0 drained, 1 failed (the config too), 2 usage.\n";
 
 static const char *config_path(int argc, char **argv)
 {
@@ -33,7 +35,7 @@ static const char *config_path(int argc, char **argv)
 static int run(struct config *config)
 {
 	static struct worker worker;
-	struct why why = { "" };
+	struct why why = {""};
 	int status = 1;
 
 	log_setup((enum log_level)config->log.level, (enum log_format)config->log.format, "worker");
@@ -47,7 +49,7 @@ static int run(struct config *config)
 
 int main(int argc, char **argv)
 {
-	struct config_errors errors = { .n = 0 };
+	struct config_errors errors = {.n = 0};
 	struct buf text = BUF_INIT(65536);
 	struct config *config;
 	const char *path = config_path(argc, argv);

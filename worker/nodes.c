@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BEAT_MS 1000
+#define BEAT_MS    1000
 #define KEEP_ROW_S "60"
 #define FIELD_SIZE 2048
 
@@ -100,23 +100,23 @@ static void list_read(void *arg, int err, const struct reply *reply)
 		return;
 	}
 	for (size_t i = 0; i < reply_len(reply); i++) {
-		_mem_free_ char *key = mem_printf("%sw:%s", redis_prefix(n->w->redis),
-						  reply_str(reply_at(reply, i), NULL));
+		_mem_free_ char *key = mem_printf(
+			"%sw:%s", redis_prefix(n->w->redis), reply_str(reply_at(reply, i), NULL));
 
 		redis_commandv(n->w->redis, row_read, n, "HMGET", key, "http01", "dns01", NULL);
 	}
 }
 
-static void advertised(const struct config_addresses *advertise, const struct config_addresses *listen,
-		       bool on, char out[FIELD_SIZE])
+static void advertised(const struct config_addresses *advertise,
+	const struct config_addresses *listen, bool on, char out[FIELD_SIZE])
 {
 	const struct config_addresses *from = advertise->n ? advertise : listen;
 	size_t used = 0;
 
 	out[0] = '\0';
 	for (size_t i = 0; on && i < from->n && used < FIELD_SIZE - 100; i++)
-		used += (size_t)snprintf(out + used, FIELD_SIZE - used, "%s%s", i ? " " : "",
-					 from->items[i].text);
+		used += (size_t)snprintf(
+			out + used, FIELD_SIZE - used, "%s%s", i ? " " : "", from->items[i].text);
 }
 
 static void number(char out[24], int64_t v)
@@ -135,9 +135,9 @@ static void say_alive(struct nodes *n)
 
 	gethostname(host, sizeof host - 1);
 	advertised(&c->worker.http_01.advertise, &c->worker.http_01.listen,
-		   c->worker.roles & ROLE_HTTP_01 && !w->draining, http01);
+		c->worker.roles & ROLE_HTTP_01 && !w->draining, http01);
 	advertised(&c->worker.dns_01.advertise, &c->worker.dns_01.listen,
-		   c->worker.roles & ROLE_DNS_01 && !w->draining, dns01);
+		c->worker.roles & ROLE_DNS_01 && !w->draining, dns01);
 	number(now, clock_wall_ms());
 	number(started, w->started_ms);
 	number(pid, getpid());
@@ -145,10 +145,11 @@ static void say_alive(struct nodes *n)
 		number(counts[2 * q], w->pools[q] ? pool_running(w->pools[q]) : 0);
 		number(counts[2 * q + 1], w->pools[q] ? pool_slots(w->pools[q]) : 0);
 	}
-	redis_commandv(w->redis, NULL, NULL, "HSET", row, "version", CERTFLEET_VERSION, "host", host, "pid",
-		       pid, "started", started, "beat", now, "state", w->draining ? "draining" : "running",
-		       "verify_running", counts[0], "verify_slots", counts[1], "issue_running", counts[2],
-		       "issue_slots", counts[3], "http01", http01, "dns01", dns01, NULL);
+	redis_commandv(w->redis, NULL, NULL, "HSET", row, "version", CERTFLEET_VERSION, "host",
+		host, "pid", pid, "started", started, "beat", now, "state",
+		w->draining ? "draining" : "running", "verify_running", counts[0], "verify_slots",
+		counts[1], "issue_running", counts[2], "issue_slots", counts[3], "http01", http01,
+		"dns01", dns01, NULL);
 	redis_commandv(w->redis, NULL, NULL, "EXPIRE", row, KEEP_ROW_S, NULL);
 	redis_commandv(w->redis, NULL, NULL, "ZADD", all, now, w->name, NULL);
 }
@@ -167,8 +168,8 @@ static void on_beat(uv_timer_t *t)
 	n->busy = true;
 	number(since, clock_wall_ms() - NODES_ALIVE_MS);
 	number(limit, NODES_MAX);
-	redis_commandv(n->w->redis, list_read, n, "ZRANGEBYSCORE", all, since, "+inf", "LIMIT", "0", limit,
-		       NULL);
+	redis_commandv(n->w->redis, list_read, n, "ZRANGEBYSCORE", all, since, "+inf", "LIMIT", "0",
+		limit, NULL);
 }
 
 struct nodes *nodes_new(struct worker *w)

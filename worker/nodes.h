@@ -1,7 +1,9 @@
-/* nodes.h - the workers of the fleet: this one says that it lives, and learns who answers challenges.
+/* nodes.h - the workers of the fleet: this one says that it lives, and learns who answers
+ * challenges.
  *
- * Each worker beats once a second into `workers` and `w:NAME` (common/event.h). A challenge counts as visible
- * when every responder that beat within the last NODES_ALIVE_MS gave the right answer, since the CA may ask any.
+ * Each worker beats once a second into `workers` and `w:NAME` (common/event.h). A challenge counts
+ * as visible when every responder that beat within the last NODES_ALIVE_MS gave the right answer,
+ * since the CA may ask any.
  */
 #pragma once
 
@@ -11,7 +13,7 @@
 #include <uv.h>
 
 #define NODES_ALIVE_MS 5000
-#define NODES_MAX 256
+#define NODES_MAX      256
 
 struct worker;
 struct nodes;

@@ -8,20 +8,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#define POLL_MS 1000
-#define RETRY_MS 500
-#define TICK_MS 250
+#define POLL_MS          1000
+#define RETRY_MS         500
+#define TICK_MS          250
 #define CHECKPOINT_LIMIT (256u << 10)
 
 struct pool {
 	struct pool_options o;
 	struct queue *queue;
-	struct job *jobs;      /* running or being written */
+	struct job *jobs; /* running or being written */
 	uint32_t running;
 	uint32_t suspects, alone; /* of those that run; alone: lapsed as a suspect already */
 	bool taking, again, draining;
 	uv_timer_t poll;
-	uv_timer_t tick;       /* beats, and leases that this side gives up */
+	uv_timer_t tick; /* beats, and leases that this side gives up */
 	int64_t beat_at_ms;
 	int64_t grace_end_ms;
 	void (*drained)(void *arg);
@@ -90,21 +90,21 @@ static void count_end(const struct job *job, const char *how)
 	const char *queue = queue_name(job->pool->o.kind->queue);
 
 	metric_inc(&stats_jobs_ended, LABELS(queue, how));
-	metric_observe(&stats_job_seconds, (double)(clock_mono_ms() - job->started_mono_ms) / 1000.0,
-		       LABELS(queue));
+	metric_observe(&stats_job_seconds,
+		(double)(clock_mono_ms() - job->started_mono_ms) / 1000.0, LABELS(queue));
 }
 
 static void lost(struct job *job, const char *why)
 {
 	count_end(job, "lost");
 	LOG(WARN, "job_lost", LF("endpoint", job->id),
-	    LF("queue", queue_name(job->pool->o.kind->queue)), LF("why", why));
+		LF("queue", queue_name(job->pool->o.kind->queue)), LF("why", why));
 	stop(job, JOB_STOP_LOST);
 	forget(job);
 }
 
-/* --- the end of a job: written again each tick or so until Redis answers. While it is being written
- * nothing but the answer ends it. */
+/* --- the end of a job: written again each tick or so until Redis answers. While it is being
+ * written nothing but the answer ends it. */
 
 static void written(void *arg, int err)
 {
@@ -120,7 +120,8 @@ static void written(void *arg, int err)
 	count_end(job, err ? "refused" : job->outcome ? "finished" : "released");
 	if (err && err != CF_ECANCELED)
 		LOG(WARN, "job_outcome_refused", LF("endpoint", job->id),
-		    LF("queue", queue_name(job->pool->o.kind->queue)), LF("why", cf_strerror(err)));
+			LF("queue", queue_name(job->pool->o.kind->queue)),
+			LF("why", cf_strerror(err)));
 	forget(job);
 }
 
@@ -130,12 +131,13 @@ static void write_outcome(struct job *job)
 
 	job->in_flight = true;
 	if (!job->outcome)
-		queue_release(q, job->id, job->token, job->release_due_ms, job->release_why, written, job);
+		queue_release(q, job->id, job->token, job->release_due_ms, job->release_why,
+			written, job);
 	else
 		queue_finish(q,
-			     outcome_as_finish(job->outcome, job->id, job->token,
-					       job->endpoint.generation, job->want),
-			     written, job);
+			outcome_as_finish(job->outcome, job->id, job->token,
+				job->endpoint.generation, job->want),
+			written, job);
 }
 
 void job_finish(struct job *job, struct outcome *outcome)
@@ -148,7 +150,7 @@ void job_finish(struct job *job, struct outcome *outcome)
 void job_release(struct job *job, int64_t due_ms, const char *why)
 {
 	LOG(INFO, "job_released", LF("endpoint", job->id),
-	    LF("queue", queue_name(job->pool->o.kind->queue)), LF("why", why));
+		LF("queue", queue_name(job->pool->o.kind->queue)), LF("why", why));
 	job->work = NULL;
 	job->releasing = true;
 	job->release_due_ms = due_ms;
@@ -178,7 +180,8 @@ static struct job *new_job(struct pool *p, const struct queue_job *q, int64_t se
 	job->attempt = q->attempt;
 	job->want = q->want;
 	job->started_mono_ms = clock_mono_ms();
-	metric_inc(&stats_jobs_started, LABELS(queue_name(p->o.kind->queue), job_intent_name(q->intent)));
+	metric_inc(&stats_jobs_started,
+		LABELS(queue_name(p->o.kind->queue), job_intent_name(q->intent)));
 	job->lease_end_mono_ms = sent_mono_ms + q->lease_ms;
 	copy_field(&job->key, &q->key);
 	copy_field(&job->checkpoint, &q->fields[7]);
@@ -201,7 +204,7 @@ static void park_unreadable(struct job *job, const struct why *why)
 
 static void start_job(struct pool *p, const struct queue_job *q, int64_t sent_mono_ms)
 {
-	struct why why = { "" };
+	struct why why = {""};
 	struct job *job;
 
 	if (find(p, q->id))
@@ -211,8 +214,9 @@ static void start_job(struct pool *p, const struct queue_job *q, int64_t sent_mo
 		park_unreadable(job, &why);
 		return;
 	}
-	LOG(DEBUG, "job_started", LF("endpoint", job->id), LF("queue", queue_name(p->o.kind->queue)),
-	    LF("intent", job_intent_name(job->intent)), LF_INT("attempt", job->attempt));
+	LOG(DEBUG, "job_started", LF("endpoint", job->id),
+		LF("queue", queue_name(p->o.kind->queue)),
+		LF("intent", job_intent_name(job->intent)), LF_INT("attempt", job->attempt));
 	p->o.kind->start(job);
 }
 
@@ -315,12 +319,12 @@ static void beat(struct pool *p)
 	if (!n)
 		return;
 	b = mem_zalloc(sizeof *b);
-	*b = (struct beating){ .pool = p, .sent_mono_ms = clock_mono_ms(), .left = n };
+	*b = (struct beating){.pool = p, .sent_mono_ms = clock_mono_ms(), .left = n};
 	queue_beat(p->queue, ids, tokens, n, beaten, b);
 }
 
-/* A job whose lease may have lapsed is given up here before another worker can have it; an outcome that
- * could not be written is tried again, since Redis judges it by its token. */
+/* A job whose lease may have lapsed is given up here before another worker can have it; an outcome
+ * that could not be written is tried again, since Redis judges it by its token. */
 static void look_after_jobs(struct pool *p, int64_t now)
 {
 	struct job *next;
@@ -370,7 +374,8 @@ struct pool *pool_new(const struct pool_options *options)
 	struct pool *p = mem_zalloc(sizeof *p);
 
 	p->o = *options;
-	p->queue = queue_new(options->redis, options->kind->queue, options->name, options->lease_ms);
+	p->queue =
+		queue_new(options->redis, options->kind->queue, options->name, options->lease_ms);
 	if (options->barrier)
 		queue_set_barrier(p->queue, options->barrier);
 	uv_timer_init(options->loop, &p->poll);

@@ -1,11 +1,13 @@
-/* pool.h - the slots of one queue in this process: takes jobs, keeps their leases, writes their outcomes.
+/* pool.h - the slots of one queue in this process: takes jobs, keeps their leases, writes their
+ *outcomes.
  *
  *	 wake, poll ──► take ──► start ──► work ──► finish ──► written, again until Redis answers
  *	                  │                  ▲
  *	                  └── beat every third of a lease ── lost ──► stop
  *
- * Leases are counted from before the call was sent, so this side always gives up first. At a drain nothing
- * more is taken; what cannot finish within the grace is stopped and released with its checkpoint.
+ * Leases are counted from before the call was sent, so this side always gives up first. At a drain
+ *nothing more is taken; what cannot finish within the grace is stopped and released with its
+ *checkpoint.
  */
 #pragma once
 
@@ -19,10 +21,10 @@ struct pool;
 struct pool_options {
 	uv_loop_t *loop;
 	struct redis *redis;
-	struct barrier *barrier;     /* NULL: none */
+	struct barrier *barrier; /* NULL: none */
 	const struct job_kind *kind;
-	struct worker *worker;       /* given to jobs */
-	const char *name;            /* the worker's, unique in the fleet */
+	struct worker *worker; /* given to jobs */
+	const char *name;      /* the worker's, unique in the fleet */
 	uint32_t slots;
 	int64_t lease_ms;
 };

@@ -33,7 +33,8 @@ static int start_http01(struct worker *w, struct why *why)
 {
 	const struct config_addresses *listen = &w->config->worker.http_01.listen;
 	_mem_free_ struct addr *addresses = addresses_of(listen);
-	const struct http01_options options = { .listen = addresses, .n_listen = listen->n, .reuseport = true };
+	const struct http01_options options = {
+		.listen = addresses, .n_listen = listen->n, .reuseport = true};
 	int err = http01_new(&w->loop, w->redis, &options, &w->responders->http01, why);
 
 	for (size_t i = 0; !err && i < listen->n; i++)
@@ -46,25 +47,26 @@ static int start_dns01(struct worker *w, struct why *why)
 	const struct config *c = w->config;
 	const struct config_addresses *listen = &c->worker.dns_01.listen;
 	_mem_free_ struct addr *addresses = addresses_of(listen);
-	_mem_free_ struct dns_nameserver *servers = mem_array(c->challenges.nameservers.n, sizeof *servers);
+	_mem_free_ struct dns_nameserver *servers =
+		mem_array(c->challenges.nameservers.n, sizeof *servers);
 	struct dns01_options options = {
 		.listen = addresses,
 		.n_listen = listen->n,
 		.reuseport = true,
-		.zones = { .zones = (const char *const *)c->challenges.zones.items,
-			   .n_zones = c->challenges.zones.n,
-			   .nameservers = servers,
-			   .n_nameservers = c->challenges.nameservers.n,
-			   .serial = ZONE_SERIAL },
+		.zones = {.zones = (const char *const *)c->challenges.zones.items,
+			.n_zones = c->challenges.zones.n,
+			.nameservers = servers,
+			.n_nameservers = c->challenges.nameservers.n,
+			.serial = ZONE_SERIAL},
 	};
 	int err;
 
 	for (size_t i = 0; i < c->challenges.nameservers.n; i++) {
 		const struct config_nameserver *from = &c->challenges.nameservers.items[i];
 
-		servers[i] = (struct dns_nameserver){ .name = from->name,
-						      .addresses = addresses_of(&from->addresses),
-						      .n_addresses = from->addresses.n };
+		servers[i] = (struct dns_nameserver){.name = from->name,
+			.addresses = addresses_of(&from->addresses),
+			.n_addresses = from->addresses.n};
 	}
 	err = dns01_new(&w->loop, w->redis, &options, &w->responders->dns01, why);
 	for (size_t i = 0; i < c->challenges.nameservers.n; i++)

@@ -1,4 +1,5 @@
-/* responders.h - the challenge responders of this process, as the roles in the config ask for them. */
+/* responders.h - the challenge responders of this process, as the roles in the config ask for them.
+ */
 #pragma once
 
 #include "common/err.h"

@@ -4,39 +4,38 @@
 #include "worker/pool.h"
 #include "worker/worker.h"
 
-struct metric stats_jobs_started = { .type = METRIC_COUNTER,
-				     .name = "certfleet_worker_jobs_started_total",
-				     .help = "Jobs begun, by what they were to do.",
-				     .labels = { "queue", "intent" } };
-struct metric stats_jobs_ended = { .type = METRIC_COUNTER,
-				   .name = "certfleet_worker_jobs_ended_total",
-				   .help = "Jobs that ended here, by how.",
-				   .labels = { "queue", "how" } };
-struct metric stats_job_seconds = { .type = METRIC_HISTOGRAM,
-				    .name = "certfleet_worker_job_duration_seconds",
-				    .help = "From the start of a job to its written outcome.",
-				    .labels = { "queue" },
-				    .buckets = METRIC_BUCKETS_SECONDS };
-struct metric stats_orders = { .type = METRIC_COUNTER,
-			       .name = "certfleet_worker_orders_total",
-			       .help = "Orders that ended, by authority and result.",
-			       .labels = { "authority", "result" } };
-struct metric stats_looks = { .type = METRIC_COUNTER,
-			      .name = "certfleet_worker_looks_total",
-			      .help = "Looks at an endpoint's DNS, by what they found.",
-			      .labels = { "result" } };
-static struct metric slots = { .type = METRIC_GAUGE,
-			       .name = "certfleet_worker_slots",
-			       .help = "Jobs that may run here at once.",
-			       .labels = { "queue" } };
-static struct metric running = { .type = METRIC_GAUGE,
-				 .name = "certfleet_worker_jobs_running",
-				 .help = "Jobs that run here now.",
-				 .labels = { "queue" } };
+struct metric stats_jobs_started = {.type = METRIC_COUNTER,
+	.name = "certfleet_worker_jobs_started_total",
+	.help = "Jobs begun, by what they were to do.",
+	.labels = {"queue", "intent"}};
+struct metric stats_jobs_ended = {.type = METRIC_COUNTER,
+	.name = "certfleet_worker_jobs_ended_total",
+	.help = "Jobs that ended here, by how.",
+	.labels = {"queue", "how"}};
+struct metric stats_job_seconds = {.type = METRIC_HISTOGRAM,
+	.name = "certfleet_worker_job_duration_seconds",
+	.help = "From the start of a job to its written outcome.",
+	.labels = {"queue"},
+	.buckets = METRIC_BUCKETS_SECONDS};
+struct metric stats_orders = {.type = METRIC_COUNTER,
+	.name = "certfleet_worker_orders_total",
+	.help = "Orders that ended, by authority and result.",
+	.labels = {"authority", "result"}};
+struct metric stats_looks = {.type = METRIC_COUNTER,
+	.name = "certfleet_worker_looks_total",
+	.help = "Looks at an endpoint's DNS, by what they found.",
+	.labels = {"result"}};
+static struct metric slots = {.type = METRIC_GAUGE,
+	.name = "certfleet_worker_slots",
+	.help = "Jobs that may run here at once.",
+	.labels = {"queue"}};
+static struct metric running = {.type = METRIC_GAUGE,
+	.name = "certfleet_worker_jobs_running",
+	.help = "Jobs that run here now.",
+	.labels = {"queue"}};
 
-static struct metric *const table[] = { &stats_jobs_started, &stats_jobs_ended, &stats_job_seconds,
-					&stats_orders,	     &stats_looks,	&slots,
-					&running };
+static struct metric *const table[] = {&stats_jobs_started, &stats_jobs_ended, &stats_job_seconds,
+	&stats_orders, &stats_looks, &slots, &running};
 
 static void collect(void *arg)
 {
@@ -46,7 +45,8 @@ static void collect(void *arg)
 		if (!w->pools[q])
 			continue;
 		metric_set(&slots, pool_slots(w->pools[q]), LABELS(queue_name((enum queue_id)q)));
-		metric_set(&running, pool_running(w->pools[q]), LABELS(queue_name((enum queue_id)q)));
+		metric_set(
+			&running, pool_running(w->pools[q]), LABELS(queue_name((enum queue_id)q)));
 	}
 }
 

@@ -20,9 +20,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define NODE_REQUESTS_MAX 256
+#define NODE_REQUESTS_MAX  256
 #define RESPONDER_GRACE_MS 2000
-#define FILES_WANTED 65536
+#define FILES_WANTED       65536
 
 /* --- jobs wait for Redis and for the vault's canary */
 
@@ -40,15 +40,16 @@ static void on_wake(void *arg, const char *channel, const char *text, size_t len
 
 static void start_pool(struct worker *w, const struct job_kind *kind, uint32_t slots)
 {
-	const struct pool_options options = { .loop = &w->loop,
-					      .redis = w->redis,
-					      .barrier = w->barrier,
-					      .kind = kind,
-					      .worker = w,
-					      .name = w->name,
-					      .slots = slots,
-					      .lease_ms = w->config->worker.lease_ms };
-	_mem_free_ char *channel = mem_printf("%swake:%s", redis_prefix(w->redis), queue_name(kind->queue));
+	const struct pool_options options = {.loop = &w->loop,
+		.redis = w->redis,
+		.barrier = w->barrier,
+		.kind = kind,
+		.worker = w,
+		.name = w->name,
+		.slots = slots,
+		.lease_ms = w->config->worker.lease_ms};
+	_mem_free_ char *channel =
+		mem_printf("%swake:%s", redis_prefix(w->redis), queue_name(kind->queue));
 
 	w->pools[kind->queue] = pool_new(&options);
 	redis_subscribe(w->redis, channel, on_wake, w);
@@ -60,8 +61,9 @@ static void start_jobs(struct worker *w)
 		return;
 	start_pool(w, &verify_kind, w->config->worker.slots.verify);
 	start_pool(w, &issue_kind, w->config->worker.slots.issue);
-	LOG(INFO, "jobs_started", LF("worker", w->name), LF_INT("verify", w->config->worker.slots.verify),
-	    LF_INT("issue", w->config->worker.slots.issue));
+	LOG(INFO, "jobs_started", LF("worker", w->name),
+		LF_INT("verify", w->config->worker.slots.verify),
+		LF_INT("issue", w->config->worker.slots.issue));
 }
 
 static void fatal(struct worker *w, const char *event, const char *text)
@@ -74,9 +76,9 @@ static void fatal(struct worker *w, const char *event, const char *text)
 static void fatal_key(struct worker *w, const struct why *why)
 {
 	_mem_free_ char *text = mem_printf("%s: %s",
-					   w->canaries ? w->config->vault.certificates_key_file :
-							 w->config->vault.accounts_key_file,
-					   why->text);
+		w->canaries ? w->config->vault.certificates_key_file
+			    : w->config->vault.accounts_key_file,
+		why->text);
 
 	fatal(w, "wrong_vault_key", text);
 }
@@ -104,7 +106,8 @@ static void on_canary(void *arg, int err, const struct why *why)
 static void check_canary(struct worker *w)
 {
 	w->canary_asked = true;
-	canary_check(w->redis, w->vault, w->canaries ? VAULT_CERTIFICATES : VAULT_ACCOUNTS, on_canary, w);
+	canary_check(w->redis, w->vault, w->canaries ? VAULT_CERTIFICATES : VAULT_ACCOUNTS,
+		on_canary, w);
 }
 
 static void on_redis(void *arg, bool up, const struct why *why)
@@ -145,8 +148,8 @@ static void fill_policies(struct worker *w)
 		.target_tenant = target_tenant,
 		.arg = w->config,
 	};
-	w->needs_policy = (struct needs_policy){ .verify_every_ms = c->scheduler.verify_every_ms,
-						 .verify_fast_ms = c->scheduler.verify_fast_ms };
+	w->needs_policy = (struct needs_policy){.verify_every_ms = c->scheduler.verify_every_ms,
+		.verify_fast_ms = c->scheduler.verify_fast_ms};
 }
 
 /* What the roles need beyond what every config has. */
@@ -157,23 +160,24 @@ static int check_roles(const struct config *c, struct why *why)
 		bool needed, there;
 		const char *role, *key, *what;
 	} rows[] = {
-		{ jobs, c->authorities.n > 0, "jobs", "authorities", "at least one certificate authority" },
-		{ jobs || dns, c->challenges.zones.n > 0, "jobs and dns-01", "challenges.zones",
-		  "the zone in which challenges are answered" },
-		{ jobs, c->challenges.label_key_file, "jobs", "challenges.label_key_file",
-		  "the file with the key of the labels" },
-		{ jobs, c->vault.accounts_key_file, "jobs", "vault.accounts_key_file",
-		  "the file with the key that seals account keys" },
-		{ jobs, c->vault.certificates_key_file, "jobs", "vault.certificates_key_file",
-		  "the file with the key that seals certificate keys" },
-		{ dns, c->challenges.nameservers.n > 0, "dns-01", "challenges.nameservers",
-		  "the name servers of the challenge zones" },
+		{jobs, c->authorities.n > 0, "jobs", "authorities",
+			"at least one certificate authority"},
+		{jobs || dns, c->challenges.zones.n > 0, "jobs and dns-01", "challenges.zones",
+			"the zone in which challenges are answered"},
+		{jobs, c->challenges.label_key_file, "jobs", "challenges.label_key_file",
+			"the file with the key of the labels"},
+		{jobs, c->vault.accounts_key_file, "jobs", "vault.accounts_key_file",
+			"the file with the key that seals account keys"},
+		{jobs, c->vault.certificates_key_file, "jobs", "vault.certificates_key_file",
+			"the file with the key that seals certificate keys"},
+		{dns, c->challenges.nameservers.n > 0, "dns-01", "challenges.nameservers",
+			"the name servers of the challenge zones"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].needed && !rows[i].there)
-			return why_set(why, CF_EINVAL, "worker.roles has %s: expected %s: %s", rows[i].role,
-				       rows[i].key, rows[i].what);
+			return why_set(why, CF_EINVAL, "worker.roles has %s: expected %s: %s",
+				rows[i].role, rows[i].key, rows[i].what);
 	return 0;
 }
 
@@ -186,7 +190,8 @@ static int open_secrets(struct worker *w, struct why *why)
 		return 0; /* responders need no key at all */
 	err = vault_read_key_file(c->challenges.label_key_file, w->label_key, why);
 	if (!err)
-		err = vault_open(c->vault.accounts_key_file, c->vault.certificates_key_file, &w->vault, why);
+		err = vault_open(
+			c->vault.accounts_key_file, c->vault.certificates_key_file, &w->vault, why);
 	return err;
 }
 
@@ -194,9 +199,9 @@ static void start_resolver(struct worker *w)
 {
 	const struct config_addresses *from = &w->config->resolver.servers;
 	_mem_free_ struct addr *servers = mem_array(from->n, sizeof *servers);
-	struct resolver_options options = { .servers = servers,
-					    .n_servers = from->n,
-					    .timeout_ms = w->config->resolver.timeout_ms };
+	struct resolver_options options = {.servers = servers,
+		.n_servers = from->n,
+		.timeout_ms = w->config->resolver.timeout_ms};
 
 	for (size_t i = 0; i < from->n; i++)
 		servers[i] = from->items[i].addr;
@@ -205,7 +210,7 @@ static void start_resolver(struct worker *w)
 
 static int start_job_parts(struct worker *w, struct why *why)
 {
-	const struct http_options plain = { .allow_http = true, .max_requests = NODE_REQUESTS_MAX };
+	const struct http_options plain = {.allow_http = true, .max_requests = NODE_REQUESTS_MAX};
 
 	if (!(w->config->worker.roles & ROLE_JOBS))
 		return 0;
@@ -214,7 +219,7 @@ static int start_job_parts(struct worker *w, struct why *why)
 	w->node_client = http_client_new(&w->loop, &plain);
 	if (w->config->redis.replicas)
 		w->barrier = barrier_new(&w->loop, &w->redis_options, w->config->redis.replicas,
-					 w->config->redis.barrier_timeout_ms);
+			w->config->redis.barrier_timeout_ms);
 	return authorities_new(w, &w->authorities, why);
 }
 
@@ -278,7 +283,7 @@ int worker_start(struct worker *w, struct config *config, struct why *why)
 	catch_signal(w, &w->sigterm, SIGTERM);
 	catch_signal(w, &w->sigint, SIGINT);
 	LOG(INFO, "worker_started", LF("worker", w->name), LF("fleet", config->fleet),
-	    LF("version", CERTFLEET_VERSION));
+		LF("version", CERTFLEET_VERSION));
 	return 0;
 }
 
@@ -309,7 +314,8 @@ void worker_drain(struct worker *w)
 		return;
 	}
 	w->draining = true;
-	LOG(INFO, "draining", LF("worker", w->name), LF_INT("grace_ms", w->config->worker.drain_ms));
+	LOG(INFO, "draining", LF("worker", w->name),
+		LF_INT("grace_ms", w->config->worker.drain_ms));
 	w->pools_left = 1;
 	for (int q = 0; q < 2; q++) {
 		if (!w->pools[q])

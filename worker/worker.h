@@ -1,6 +1,7 @@
 /* worker.h - one worker process: what its parts share, and its life from start to drain.
  *
- * A worker is stateless: whatever matters is in Redis, leased and checkpointed. Everything belongs to one loop.
+ * A worker is stateless: whatever matters is in Redis, leased and checkpointed. Everything belongs
+ * to one loop.
  */
 #pragma once
 
@@ -34,7 +35,7 @@ struct worker {
 	struct redis_options redis_options;
 	struct redis *redis;
 	struct barrier *barrier;
-	struct vault *vault;             /* NULL without the role jobs */
+	struct vault *vault; /* NULL without the role jobs */
 	uint8_t label_key[LABEL_KEY_BYTES];
 	struct look_policy look_policy;
 	struct needs_policy needs_policy;
@@ -45,11 +46,11 @@ struct worker {
 	struct nodes *nodes;             /* worker/nodes.h: who answers challenges in the fleet */
 	struct pool *pools[2];           /* by enum queue_id; NULL without the role jobs */
 	struct responders *responders;
-	struct httpd *httpd;             /* /healthz, /readyz, /metrics */
+	struct httpd *httpd; /* /healthz, /readyz, /metrics */
 	uv_signal_t sigterm, sigint;
 	bool draining, canary_asked;
-	unsigned canaries;               /* wraps whose key was found right; jobs start at 2 */
-	int pools_left;                  /* pools that still drain */
+	unsigned canaries; /* wraps whose key was found right; jobs start at 2 */
+	int pools_left;    /* pools that still drain */
 	int exit_status;
 };
 

@@ -1,6 +1,7 @@
 /* replay.c - gives every file of the named folders to a fuzz target, once.
  *
- * Linked with one tests/fuzz/x_fuzz.c in place of libFuzzer, so that the ordinary test run holds what fuzzing found.
+ * Linked with one tests/fuzz/x_fuzz.c in place of libFuzzer, so that the ordinary test run holds
+ * what fuzzing found.
  */
 #include <dirent.h>
 #include <stdint.h>

@@ -298,15 +298,15 @@ static void next_new_order(const struct order *o, struct effect *out)
 	out->payload = buf_detach(&b, NULL);
 }
 
-/* RFC 9773 section 5 says 409 alreadyReplaced; CAs were seen to say other things, Pebble serverInternal for a
- * certificate whose serial begins with a zero byte. The worst that a needless second try costs is the exemption. */
+/* RFC 9773 section 5 says 409 alreadyReplaced; CAs were seen to say other things, Pebble
+ * serverInternal for a certificate whose serial begins with a zero byte. The worst that a needless
+ * second try costs is the exemption. */
 static bool blames_replaces(const struct order *o, const struct acme_failure *f)
 {
 	return o->replaces && o->renewal_info &&
 	       (f->status == 409 || !strcmp(f->code, "alreadyReplaced") ||
 		       !strcmp(f->code, "conflict") || !strcmp(f->code, "malformed") ||
-		       !strcmp(f->code, "unauthorized") ||
-		       !strcmp(f->code, "serverInternal"));
+		       !strcmp(f->code, "unauthorized") || !strcmp(f->code, "serverInternal"));
 }
 
 static void refused_new_order(struct order *o, struct acme_failure *f)

@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CHALLENGE_TTL_S "7200"
-#define ASK_TIMEOUT_MS 2000
+#define CHALLENGE_TTL_S       "7200"
+#define ASK_TIMEOUT_MS        2000
 #define KEY_AUTHORIZATION_MAX 1024
 
 /* --- keys */
@@ -39,7 +39,7 @@ static struct writing *writing_new(acme_done_fn *done, void *done_arg, unsigned 
 {
 	struct writing *w = mem_zalloc(sizeof *w);
 
-	*w = (struct writing){ .done = done, .done_arg = done_arg, .left = left };
+	*w = (struct writing){.done = done, .done_arg = done_arg, .left = left};
 	return w;
 }
 
@@ -57,13 +57,13 @@ static void on_written(void *arg, int err, const struct reply *reply)
 }
 
 void challenge_publish(struct worker *w, const char *tenant, const struct acme_challenge *c,
-		       acme_done_fn *done, void *done_arg)
+	acme_done_fn *done, void *done_arg)
 {
 	_mem_free_ char *key = key_of(w, tenant, c);
 
 	if (c->type == ACME_HTTP_01) {
 		redis_commandv(w->redis, on_written, writing_new(done, done_arg, 1), "SET", key,
-			       c->key_authorization, "EX", CHALLENGE_TTL_S, NULL);
+			c->key_authorization, "EX", CHALLENGE_TTL_S, NULL);
 	} else {
 		struct writing *both = writing_new(done, done_arg, 2);
 
@@ -73,7 +73,7 @@ void challenge_publish(struct worker *w, const char *tenant, const struct acme_c
 }
 
 void challenge_unpublish(struct worker *w, const char *tenant, const struct acme_challenge *c,
-			 acme_done_fn *done, void *done_arg)
+	acme_done_fn *done, void *done_arg)
 {
 	_mem_free_ char *key = key_of(w, tenant, c);
 	struct writing *one = writing_new(done, done_arg, 1);
@@ -112,7 +112,7 @@ static void on_txt(void *arg, const struct dns_result *r)
 
 	for (size_t i = 0; r->status == DNS_ANSWERED && i < r->n_records; i++)
 		right = right || (r->records[i].txt.len == n &&
-				  !memcmp(r->records[i].txt.bytes, a->expected, n));
+					 !memcmp(r->records[i].txt.bytes, a->expected, n));
 	asked(a, right);
 }
 
@@ -123,24 +123,25 @@ static void on_http(void *arg, const struct http_answer *answer)
 	asked(a, !answer->err && answer->status == 200 && !strcmp(answer->body, a->expected));
 }
 
-static void ask_http(struct worker *w, const struct acme_challenge *c, const struct addr *node, struct asking *a)
+static void ask_http(
+	struct worker *w, const struct acme_challenge *c, const struct addr *node, struct asking *a)
 {
 	char address[ADDR_TEXT_SIZE];
 	_mem_free_ char *host = mem_printf("Host: %s", c->name);
-	const char *headers[] = { host };
-	_mem_free_ char *url = mem_printf("http://%s/.well-known/acme-challenge/%s",
-					  addr_format(node, address), c->token);
-	const struct http_call call = { .url = url,
-					.headers = headers,
-					.n_headers = 1,
-					.timeout_ms = ASK_TIMEOUT_MS,
-					.max_bytes = KEY_AUTHORIZATION_MAX };
+	const char *headers[] = {host};
+	_mem_free_ char *url = mem_printf(
+		"http://%s/.well-known/acme-challenge/%s", addr_format(node, address), c->token);
+	const struct http_call call = {.url = url,
+		.headers = headers,
+		.n_headers = 1,
+		.timeout_ms = ASK_TIMEOUT_MS,
+		.max_bytes = KEY_AUTHORIZATION_MAX};
 
 	http_send(w->node_client, &call, on_http, a);
 }
 
 static void ask_dns(struct worker *w, const char *tenant, const struct acme_challenge *c,
-		    const struct addr *node, struct asking *a)
+	const struct addr *node, struct asking *a)
 {
 	char label[LABEL_SIZE], name[NAME_SIZE];
 
@@ -150,7 +151,7 @@ static void ask_dns(struct worker *w, const char *tenant, const struct acme_chal
 }
 
 void challenge_visible(struct worker *w, const char *tenant, const struct acme_challenge *c,
-		       acme_done_fn *done, void *done_arg)
+	acme_done_fn *done, void *done_arg)
 {
 	size_t n;
 	bool dns = c->type == ACME_DNS_01;
@@ -158,13 +159,15 @@ void challenge_visible(struct worker *w, const char *tenant, const struct acme_c
 	struct asking *a;
 
 	if (!n) {
-		LOG(WARN, "no_responder", LF("challenge", acme_challenge_name(c->type)), LF("name", c->name),
-		    LF("why", "no living worker has this role; the CA is told once one answers"));
+		LOG(WARN, "no_responder", LF("challenge", acme_challenge_name(c->type)),
+			LF("name", c->name),
+			LF("why",
+				"no living worker has this role; the CA is told once one answers"));
 		done(done_arg, CF_EAGAIN);
 		return;
 	}
 	a = mem_zalloc(sizeof *a);
-	*a = (struct asking){ .done = done, .done_arg = done_arg, .left = (unsigned)n };
+	*a = (struct asking){.done = done, .done_arg = done_arg, .left = (unsigned)n};
 	a->expected = mem_strdup(dns ? c->txt : c->key_authorization);
 	for (size_t i = 0; i < n; i++) {
 		if (dns)

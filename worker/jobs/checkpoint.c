@@ -5,14 +5,14 @@
 
 #include <string.h>
 
-int checkpoint_encode(const struct acme_checkpoint *c, struct vault *vault, const char *endpoint,
-		      struct buf *out)
+int checkpoint_encode(
+	const struct acme_checkpoint *c, struct vault *vault, const char *endpoint, struct buf *out)
 {
 	_buf_release_ struct buf sealed = BUF_INIT(CHECKPOINT_BYTES_MAX);
 	char place[ENDPOINT_PLACE_SIZE];
 	size_t map;
-	int err = vault_seal(vault, VAULT_CERTIFICATES, endpoint_key_place(endpoint, true, place), c->key,
-			     c->key_len, &sealed);
+	int err = vault_seal(vault, VAULT_CERTIFICATES, endpoint_key_place(endpoint, true, place),
+		c->key, c->key_len, &sealed);
 
 	if (err)
 		return err;
@@ -28,7 +28,7 @@ int checkpoint_encode(const struct acme_checkpoint *c, struct vault *vault, cons
 }
 
 static int read_fields(const struct buf *field, struct checkpoint *c, const unsigned char **sealed,
-		       size_t *sealed_n, struct why *why)
+	size_t *sealed_n, struct why *why)
 {
 	struct mp_doc doc;
 	struct mp root;
@@ -50,16 +50,16 @@ static int read_fields(const struct buf *field, struct checkpoint *c, const unsi
 }
 
 int checkpoint_decode(const struct buf *field, struct vault *vault, const char *endpoint,
-		      struct checkpoint *out, struct why *why)
+	struct checkpoint *out, struct why *why)
 {
-	struct checkpoint c = { .key = BUF_INIT(CHECKPOINT_BYTES_MAX) };
+	struct checkpoint c = {.key = BUF_INIT(CHECKPOINT_BYTES_MAX)};
 	const unsigned char *sealed = NULL;
 	char place[ENDPOINT_PLACE_SIZE];
 	size_t n = 0;
 	int err = read_fields(field, &c, &sealed, &n, why);
 
-	if (!err && (err = vault_unseal(vault, VAULT_CERTIFICATES, endpoint_key_place(endpoint, true, place),
-					sealed, n, &c.key)))
+	if (!err && (err = vault_unseal(vault, VAULT_CERTIFICATES,
+			     endpoint_key_place(endpoint, true, place), sealed, n, &c.key)))
 		why_set(why, err, "the order's key does not open: %s", cf_strerror(err));
 	if (err) {
 		checkpoint_release(&c);

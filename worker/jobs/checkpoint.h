@@ -10,7 +10,7 @@
 
 /** The key is sealed. CF_E*. */
 int checkpoint_encode(const struct acme_checkpoint *c, struct vault *vault, const char *endpoint,
-		      struct buf *out);
+	struct buf *out);
 
 /** A decoded one; release it. value's pointers point into it. */
 struct checkpoint {
@@ -22,5 +22,5 @@ struct checkpoint {
 };
 /** CF_EPROTO, CF_EVERSION, CF_EAUTH: it cannot be used; the order starts afresh. */
 int checkpoint_decode(const struct buf *field, struct vault *vault, const char *endpoint,
-		      struct checkpoint *out, struct why *why);
+	struct checkpoint *out, struct why *why);
 void checkpoint_release(struct checkpoint *c);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define FIELD_LIMIT 4096
-#define EDGE_LIMIT 4096
+#define EDGE_LIMIT  4096
 
 struct stored {
 	char code[ENDPOINT_CODE_MAX + 1];
@@ -17,7 +17,8 @@ struct stored {
 	bool still;
 };
 
-/* An unreadable field counts as empty: the conditions that hold are opened anew, under the same alert. */
+/* An unreadable field counts as empty: the conditions that hold are opened anew, under the same
+ * alert. */
 static size_t read_stored(const struct buf *field, struct stored *out)
 {
 	struct mp_doc doc;
@@ -29,7 +30,7 @@ static size_t read_stored(const struct buf *field, struct stored *out)
 	for (struct mp_iter it = mp_iter(&root); n < CONDITIONS_MAX && mp_next(&it, &v);) {
 		struct stored *s = &out[n];
 
-		*s = (struct stored){ 0 };
+		*s = (struct stored){0};
 		if (v.key_len > ENDPOINT_CODE_MAX || mp_type(&v) != MP_MAP)
 			continue;
 		memcpy(s->code, v.key, v.key_len);
@@ -57,8 +58,8 @@ struct place {
 static void edge(const struct place *p, const struct condition *c, bool open, int64_t since_ms)
 {
 	_buf_release_ struct buf data = BUF_INIT(EDGE_LIMIT);
-	_mem_free_ char *id = mem_printf("%s/%s/%s/%" PRId64, p->endpoint, c->code, open ? c->severity : "end",
-					 open ? since_ms : p->now_ms);
+	_mem_free_ char *id = mem_printf("%s/%s/%s/%" PRId64, p->endpoint, c->code,
+		open ? c->severity : "end", open ? since_ms : p->now_ms);
 	size_t map = mp_map_open(&data);
 
 	mp_key_int(&data, "V", 1);
@@ -79,7 +80,8 @@ static void edge(const struct place *p, const struct condition *c, bool open, in
 	outcome_edge(p->o, c->code, id, &data);
 }
 
-static void begin_or_go_on(const struct place *p, const struct condition *c, struct stored *was, struct buf *field)
+static void begin_or_go_on(
+	const struct place *p, const struct condition *c, struct stored *was, struct buf *field)
 {
 	int64_t since = was ? was->since_ms : p->now_ms;
 	size_t map;
@@ -95,10 +97,11 @@ static void begin_or_go_on(const struct place *p, const struct condition *c, str
 	mp_map_close(field, map);
 }
 
-void conditions_update(struct outcome *o, const char *field, const struct buf *stored, const char *endpoint,
-		       const char *tenant, const struct condition *now, size_t n, int64_t now_ms)
+void conditions_update(struct outcome *o, const char *field, const struct buf *stored,
+	const char *endpoint, const char *tenant, const struct condition *now, size_t n,
+	int64_t now_ms)
 {
-	const struct place p = { .o = o, .endpoint = endpoint, .tenant = tenant, .now_ms = now_ms };
+	const struct place p = {.o = o, .endpoint = endpoint, .tenant = tenant, .now_ms = now_ms};
 	struct stored was[CONDITIONS_MAX];
 	size_t was_n = read_stored(stored, was);
 	_buf_release_ struct buf out = BUF_INIT(FIELD_LIMIT);
@@ -109,7 +112,7 @@ void conditions_update(struct outcome *o, const char *field, const struct buf *s
 	mp_map_close(&out, map);
 	for (size_t i = 0; i < was_n; i++)
 		if (!was[i].still)
-			edge(&p, &(struct condition){ .code = was[i].code }, false, was[i].since_ms);
+			edge(&p, &(struct condition){.code = was[i].code}, false, was[i].since_ms);
 	if (n)
 		outcome_set_buf(o, field, &out);
 	else if (stored->len)

@@ -1,8 +1,9 @@
-/* conditions.h - what is wrong with an endpoint right now, as one queue's jobs see it, and the edges.
+/* conditions.h - what is wrong with an endpoint right now, as one queue's jobs see it, and the
+ * edges.
  *
- * Each queue keeps its open conditions in a field of its own (av, ai: a msgpack map code → { since, severity }),
- * so that two jobs never overwrite each other. A job states what holds now; the difference to what was stored
- * are the edges that the leader turns into alerts.
+ * Each queue keeps its open conditions in a field of its own (av, ai: a msgpack map code → { since,
+ * severity }), so that two jobs never overwrite each other. A job states what holds now; the
+ * difference to what was stored are the edges that the leader turns into alerts.
  */
 #pragma once
 
@@ -23,8 +24,10 @@ struct condition {
 
 /** Writes the field and an edge for each condition that begins, ends or changes its severity.
  * stored: the field as it was taken (may be empty). */
-void conditions_update(struct outcome *o, const char *field, const struct buf *stored, const char *endpoint,
-		       const char *tenant, const struct condition *now, size_t n, int64_t now_ms);
+void conditions_update(struct outcome *o, const char *field, const struct buf *stored,
+	const char *endpoint, const char *tenant, const struct condition *now, size_t n,
+	int64_t now_ms);
 
-/** By the fraction of the certificate's life that is left: "info" above a third, "warning" above a tenth. Without one: "warning". */
+/** By the fraction of the certificate's life that is left: "info" above a third, "warning" above a
+ * tenth. Without one: "warning". */
 const char *condition_severity(int64_t not_before_ms, int64_t not_after_ms, int64_t now_ms);

@@ -23,7 +23,8 @@ static void put_names(struct buf *out, const struct endpoint *e)
 	mp_array_close(out, names);
 }
 
-void event_certificate(struct buf *out, const struct endpoint *e, const char *issuer, const char *replaced)
+void event_certificate(
+	struct buf *out, const struct endpoint *e, const char *issuer, const char *replaced)
 {
 	const struct endpoint_cert *x = &e->cert;
 	size_t map = open_data(out, e);
@@ -44,8 +45,8 @@ void event_certificate(struct buf *out, const struct endpoint *e, const char *is
 	mp_map_close(out, map);
 }
 
-void event_revoked(struct buf *out, const struct endpoint *e, const char *serial, const char *authority,
-		   int reason)
+void event_revoked(struct buf *out, const struct endpoint *e, const char *serial,
+	const char *authority, int reason)
 {
 	size_t map = open_data(out, e);
 
@@ -56,7 +57,7 @@ void event_revoked(struct buf *out, const struct endpoint *e, const char *serial
 }
 
 void event_failed(struct buf *out, const struct endpoint *e, const char *authority,
-		  const struct acme_failure *f, int64_t next_ms)
+	const struct acme_failure *f, int64_t next_ms)
 {
 	size_t map = open_data(out, e);
 
@@ -85,7 +86,7 @@ void event_removed(struct buf *out, const struct endpoint *e)
 	mp_map_close(out, map);
 }
 
-static const char *const status_names[] = { "unknown", "missing", "wrong", "right", "error" };
+static const char *const status_names[] = {"unknown", "missing", "wrong", "right", "error"};
 
 static void put_look(struct buf *out, const char *key, const struct record_look *l)
 {
@@ -103,7 +104,7 @@ static void put_look(struct buf *out, const char *key, const struct record_look 
 
 void event_dns(struct buf *out, const struct endpoint *e)
 {
-	static const char *const claims[] = { "unproven", "held", "elsewhere" };
+	static const char *const claims[] = {"unproven", "held", "elsewhere"};
 	size_t map = open_data(out, e), names;
 
 	mp_key(out, "records");

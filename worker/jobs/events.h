@@ -8,12 +8,12 @@
 #define EVENT_DATA_MAX 32768
 
 /** issued and renewed. replaced is the serial of the certificate before, "" if none. */
-void event_certificate(struct buf *out, const struct endpoint *e, const char *issuer,
-		       const char *replaced);
-void event_revoked(struct buf *out, const struct endpoint *e, const char *serial, const char *authority,
-		   int reason);
+void event_certificate(
+	struct buf *out, const struct endpoint *e, const char *issuer, const char *replaced);
+void event_revoked(struct buf *out, const struct endpoint *e, const char *serial,
+	const char *authority, int reason);
 void event_failed(struct buf *out, const struct endpoint *e, const char *authority,
-		  const struct acme_failure *f, int64_t next_ms);
+	const struct acme_failure *f, int64_t next_ms);
 /** removed: what it had. */
 void event_removed(struct buf *out, const struct endpoint *e);
 /** dns.changed: the records as they are now. */

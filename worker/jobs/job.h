@@ -1,8 +1,10 @@
-/* job.h - one leased piece of work in this process, between the pool that took it and the code that does it.
+/* job.h - one leased piece of work in this process, between the pool that took it and the code that
+ * does it.
  *
- * The pool owns the job: it decodes the endpoint, keeps the lease, and writes the outcome. The work owns
- * nothing but its own state in `work`. It ends in exactly one way: by job_finish() or job_release(), or
- * by the pool's stop() (lease lost, cancelled, drain), after which it must not touch the job again.
+ * The pool owns the job: it decodes the endpoint, keeps the lease, and writes the outcome. The work
+ * owns nothing but its own state in `work`. It ends in exactly one way: by job_finish() or
+ * job_release(), or by the pool's stop() (lease lost, cancelled, drain), after which it must not
+ * touch the job again.
  */
 #pragma once
 
@@ -18,7 +20,7 @@ struct worker;
 
 struct job {
 	struct pool *pool;
-	struct job *next;          /* in the pool's list of running jobs */
+	struct job *next; /* in the pool's list of running jobs */
 	struct worker *worker;
 	char id[ENDPOINT_ID_MAX + 1];
 	char token[QUEUE_TOKEN_LEN + 1];
@@ -37,14 +39,15 @@ struct job {
 	bool alone;                /* a suspect beside which no other suspect runs */
 	bool releasing;            /* by job_release(): being written */
 	int64_t release_due_ms;
-	const char *release_why;   /* static text */
-	bool in_flight;            /* the write was sent and not answered */
+	const char *release_why; /* static text */
+	bool in_flight;          /* the write was sent and not answered */
 	int64_t retry_mono_ms;
 	void *work;
 };
 
 enum job_stop {
-	JOB_STOP_LOST,  /* the lease went: say nothing more to Redis, leave challenges to the next worker */
+	JOB_STOP_LOST,  /* the lease went: say nothing more to Redis, leave challenges to the next
+			   worker */
 	JOB_STOP_DRAIN, /* the pool releases the job: keep what makes it resumable */
 };
 

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void say(struct record_look *l, enum record_status status, const char *code, const char *observed)
+static void say(
+	struct record_look *l, enum record_status status, const char *code, const char *observed)
 {
 	l->status = status;
 	snprintf(l->code, sizeof l->code, "%s", code);
@@ -61,8 +62,8 @@ static bool doubled(const char *seen, const char *expected)
 	return !strncmp(seen, expected, n) && seen[n] == '.';
 }
 
-static void judge_wrong_cname(const struct look_cname *c, const struct look_policy *p, const char *expected,
-			      struct record_look *l)
+static void judge_wrong_cname(const struct look_cname *c, const struct look_policy *p,
+	const char *expected, struct record_look *l)
 {
 	const char *last = c->hops[c->n - 1];
 
@@ -77,7 +78,7 @@ static void judge_wrong_cname(const struct look_cname *c, const struct look_poli
 }
 
 static void judge_challenge(const struct endpoint_config *cfg, const struct look_policy *p,
-			    const struct look_name *seen, struct name_verdict *out)
+	const struct look_name *seen, struct name_verdict *out)
 {
 	const struct look_cname *c = &seen->challenge;
 	char label[LABEL_SIZE], expected[NAME_SIZE];
@@ -106,7 +107,8 @@ static bool has_address(const struct look_addresses *in, const char *text)
 	return false;
 }
 
-/* An apex cannot hold a CNAME: an ALIAS or flattened addresses that all reach the target are right. */
+/* An apex cannot hold a CNAME: an ALIAS or flattened addresses that all reach the target are right.
+ */
 static void judge_addresses(const struct look_name *seen, struct record_look *l)
 {
 	size_t ours = 0;
@@ -120,11 +122,12 @@ static void judge_addresses(const struct look_name *seen, struct record_look *l)
 	if (ours == seen->own.n)
 		say(l, RECORD_RIGHT, "", seen->own.text[0]);
 	else
-		say(l, RECORD_WRONG, ours ? "addresses_mixed" : "addresses_elsewhere", seen->own.text[0]);
+		say(l, RECORD_WRONG, ours ? "addresses_mixed" : "addresses_elsewhere",
+			seen->own.text[0]);
 }
 
 static void judge_traffic(const struct endpoint_config *cfg, const struct look_policy *p,
-			  const struct look_name *seen, struct name_verdict *out)
+	const struct look_name *seen, struct name_verdict *out)
 {
 	const struct look_cname *c = &seen->traffic;
 
@@ -157,36 +160,38 @@ static enum verdict verdict_of(const struct record_look *l)
 	return VERDICT_UNSURE;
 }
 
-/* Design section 3, claim: what in public DNS names this tenant, and whether it can name one only. */
+/* Design section 3, claim: what in public DNS names this tenant, and whether it can name one only.
+ */
 static void judge_proof(const struct endpoint_config *cfg, const struct look_policy *p,
-			const struct look_name *seen, struct name_verdict *out)
+	const struct look_name *seen, struct name_verdict *out)
 {
 	bool traffic_right = out->traffic.status == RECORD_RIGHT;
 	const char *owner = p->target_tenant ? p->target_tenant(p->arg, cfg->target) : NULL;
 
 	out->proof_exclusive = out->challenge.status == RECORD_RIGHT ||
 			       (traffic_right && owner && !strcmp(owner, cfg->tenant));
-	out->proven = out->proof_exclusive || seen->txt_proof ||
-		      (traffic_right && p->trust_target_cname);
+	out->proven =
+		out->proof_exclusive || seen->txt_proof || (traffic_right && p->trust_target_cname);
 }
 
 void look_judge(const struct endpoint_config *c, const struct look_policy *policy,
-		const struct look_name *seen, struct name_verdict *out)
+	const struct look_name *seen, struct name_verdict *out)
 {
 	memset(out, 0, sizeof *out);
 	snprintf(out->name, sizeof out->name, "%s", seen->name);
 	judge_challenge(c, policy, seen, out);
 	judge_traffic(c, policy, seen, out);
 	out->dns01 = verdict_of(&out->challenge);
-	out->http01 = c->type == ENDPOINT_EXTERNAL && !name_is_wildcard(seen->name) ?
-			      verdict_of(&out->traffic) :
-			      VERDICT_CANNOT;
+	out->http01 = c->type == ENDPOINT_EXTERNAL && !name_is_wildcard(seen->name)
+			      ? verdict_of(&out->traffic)
+			      : VERDICT_CANNOT;
 	judge_proof(c, policy, seen, out);
 }
 
 static bool same_record(const struct record_look *a, const struct record_look *b)
 {
-	return a->status == b->status && !strcmp(a->code, b->code) && !strcmp(a->observed, b->observed);
+	return a->status == b->status && !strcmp(a->code, b->code) &&
+	       !strcmp(a->observed, b->observed);
 }
 
 bool look_same(const struct name_verdict *a, const struct name_verdict *b)

@@ -73,8 +73,7 @@ void outcome_set(struct outcome *o, const char *field, const void *bytes, size_t
 	if (o->f.sets_n == OUTCOME_SETS_MAX)
 		abort();
 	o->sets[o->f.sets_n++] = (struct queue_set){
-		.field = keep_text(o, field), .bytes = bytes ? keep(o, bytes, n) : NULL, .len = n
-	};
+		.field = keep_text(o, field), .bytes = bytes ? keep(o, bytes, n) : NULL, .len = n};
 }
 
 void outcome_set_buf(struct outcome *o, const char *field, const struct buf *b)
@@ -83,7 +82,8 @@ void outcome_set_buf(struct outcome *o, const char *field, const struct buf *b)
 }
 
 /* Past the limit events are left out: the endpoint's own record is the truth. */
-static void add_event(struct outcome *o, const char *type, const char *id, const struct buf *data, bool edge)
+static void add_event(
+	struct outcome *o, const char *type, const char *id, const struct buf *data, bool edge)
 {
 	if (o->f.events_n == OUTCOME_EVENTS_MAX)
 		return;
@@ -127,10 +127,10 @@ void outcome_timeline(struct outcome *o, int64_t now_ms, const char *what, const
 
 static void plan_from(struct outcome *o, struct queue_plan *plan, const struct need *need)
 {
-	*plan = (struct queue_plan){ .intent = need->intent,
-				     .lane = need->lane,
-				     .due_ms = need->due_ms,
-				     .why = keep_text(o, need->why) };
+	*plan = (struct queue_plan){.intent = need->intent,
+		.lane = need->lane,
+		.due_ms = need->due_ms,
+		.why = keep_text(o, need->why)};
 }
 
 void outcome_next(struct outcome *o, const struct need *need)
@@ -164,13 +164,13 @@ void outcome_chain(struct outcome *o, const char *sha, const void *bytes, size_t
 }
 
 void outcome_authz(struct outcome *o, const char *name, const char *authority, const char *url,
-		   int64_t expires_ms)
+	int64_t expires_ms)
 {
 	o->authzs = mem_grow(o->authzs, o->f.authzs_n + 1, sizeof *o->authzs);
-	o->authzs[o->f.authzs_n++] = (struct queue_authz){ .name = keep_text(o, name),
-							   .authority = keep_text(o, authority),
-							   .url = keep_text(o, url),
-							   .expires_ms = expires_ms };
+	o->authzs[o->f.authzs_n++] = (struct queue_authz){.name = keep_text(o, name),
+		.authority = keep_text(o, authority),
+		.url = keep_text(o, url),
+		.expires_ms = expires_ms};
 	o->f.authzs = o->authzs;
 }
 
@@ -191,8 +191,8 @@ void outcome_remove(struct outcome *o)
 	o->f.remove = true;
 }
 
-const struct queue_finish *outcome_as_finish(struct outcome *o, const char *id, const char *token,
-					     uint64_t generation, uint64_t want)
+const struct queue_finish *outcome_as_finish(
+	struct outcome *o, const char *id, const char *token, uint64_t generation, uint64_t want)
 {
 	o->f.id = id;
 	o->f.token = token;

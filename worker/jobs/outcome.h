@@ -1,14 +1,15 @@
-/* outcome.h - what a job has to say at its end, built piece by piece and owned until Redis has it. */
+/* outcome.h - what a job has to say at its end, built piece by piece and owned until Redis has it.
+ */
 #pragma once
 
 #include "common/buf.h"
 #include "common/needs.h"
 #include "common/queue.h"
 
-#define OUTCOME_SETS_MAX 8
-#define OUTCOME_EVENTS_MAX 16
+#define OUTCOME_SETS_MAX     8
+#define OUTCOME_EVENTS_MAX   16
 #define OUTCOME_TIMELINE_MAX 8
-#define OUTCOME_BYTES_MAX (1u << 20)
+#define OUTCOME_BYTES_MAX    (1u << 20)
 
 struct outcome;
 
@@ -30,11 +31,11 @@ void outcome_ask_other(struct outcome *o, const struct need *need);
 void outcome_state(struct outcome *o, const char *state, const char *reason);
 void outcome_chain(struct outcome *o, const char *sha, const void *bytes, size_t n);
 void outcome_authz(struct outcome *o, const char *name, const char *authority, const char *url,
-		   int64_t expires_ms);
+	int64_t expires_ms);
 void outcome_dropped(struct outcome *o, const char *name);
 void outcome_expiry(struct outcome *o, int64_t expiry_ms);
 void outcome_remove(struct outcome *o);
 
 /** Borrowed, valid until outcome_free(). id, token, generation and want are filled in. */
-const struct queue_finish *outcome_as_finish(struct outcome *o, const char *id, const char *token,
-					     uint64_t generation, uint64_t want);
+const struct queue_finish *outcome_as_finish(
+	struct outcome *o, const char *id, const char *token, uint64_t generation, uint64_t want);

@@ -66,15 +66,15 @@ static void ask_claims(struct verify *v)
 	_mem_free_ struct queue_claim_name *names = mem_array(n, sizeof *names);
 
 	for (size_t i = 0; i < n; i++)
-		names[i] = (struct queue_claim_name){ .name = v->verdict.names[i].name,
-						      .proven = v->verdict.names[i].proven,
-						      .exclusive = v->verdict.names[i].proof_exclusive };
+		names[i] = (struct queue_claim_name){.name = v->verdict.names[i].name,
+			.proven = v->verdict.names[i].proven,
+			.exclusive = v->verdict.names[i].proof_exclusive};
 	v->claiming = true;
 	queue_claim(pool_queue(v->job->pool), v->job->id, v->job->token, names, n, on_claims, v);
 }
 
-/* What was held and is still proven needs no question: only another's exclusive proof could take it, and then
- * ours would be gone. */
+/* What was held and is still proven needs no question: only another's exclusive proof could take
+ * it, and then ours would be gone. */
 static bool claims_settled(const struct verify *v)
 {
 	const struct endpoint *e = &v->job->endpoint;

@@ -1,9 +1,10 @@
-/* verify.h - jobs of the queue `verify`: look at the records that the owner must create, and say what they mean.
+/* verify.h - jobs of the queue `verify`: look at the records that the owner must create, and say
+ *what they mean.
  *
  *	 ask DNS for each name, side by side ──► judge (look.h) ──► claims in Redis ──► finish
  *
- * A look that turns an endpoint ready makes its issuing due in the same step; one that turns an active endpoint's
- * records wrong raises the condition that says when the renewal will fail.
+ * A look that turns an endpoint ready makes its issuing due in the same step; one that turns an
+ *active endpoint's records wrong raises the condition that says when the renewal will fail.
  */
 #pragma once
 

@@ -8,7 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum ask_kind { ASK_CHALLENGE, ASK_TRAFFIC, ASK_PROOF, ASK_OWN_A, ASK_OWN_AAAA, ASK_TARGET_A, ASK_TARGET_AAAA };
+enum ask_kind {
+	ASK_CHALLENGE,
+	ASK_TRAFFIC,
+	ASK_PROOF,
+	ASK_OWN_A,
+	ASK_OWN_AAAA,
+	ASK_TARGET_A,
+	ASK_TARGET_AAAA
+};
 
 struct verify_ask {
 	struct verify *v;
@@ -24,7 +32,8 @@ static void ask(struct verify *v, enum ask_kind kind, size_t index, const char *
 {
 	struct verify_ask *a = mem_zalloc(sizeof *a);
 
-	*a = (struct verify_ask){ .v = v, .kind = kind, .index = index, .next = v->asks, .at = &v->asks };
+	*a = (struct verify_ask){
+		.v = v, .kind = kind, .index = index, .next = v->asks, .at = &v->asks};
 	if (v->asks)
 		v->asks->at = &a->next;
 	v->asks = a;
@@ -68,7 +77,8 @@ static enum look_end end_of(enum dns_status s)
 /* --- CNAMEs */
 
 /* True once the chain has come where it should, or can be followed no further. */
-static bool chain_over(const struct verify *v, const struct verify_ask *a, const struct look_cname *c)
+static bool chain_over(
+	const struct verify *v, const struct verify_ask *a, const struct look_cname *c)
 {
 	const char *last = c->hops[c->n - 1];
 
@@ -97,7 +107,8 @@ static bool ends_at_own_label(const struct verify *v, const struct look_name *se
 	const struct look_cname *c = &seen->challenge;
 	char label[LABEL_SIZE];
 
-	label_make(v->w->look_policy.label_key, v->job->endpoint.config.tenant, name_base(seen->name), label);
+	label_make(v->w->look_policy.label_key, v->job->endpoint.config.tenant,
+		name_base(seen->name), label);
 	return c->n && !strncmp(c->hops[c->n - 1], label, LABEL_LEN);
 }
 
@@ -145,7 +156,8 @@ static void on_proof(struct verify *v, size_t index, const struct dns_result *r)
 	struct look_name *seen = &v->seen[index];
 	char label[LABEL_SIZE];
 
-	label_make(v->w->look_policy.label_key, v->job->endpoint.config.tenant, name_base(seen->name), label);
+	label_make(v->w->look_policy.label_key, v->job->endpoint.config.tenant,
+		name_base(seen->name), label);
 	for (size_t i = 0; r->status == DNS_ANSWERED && i < r->n_records; i++) {
 		const struct dns_bytes *t = &r->records[i].txt;
 
@@ -158,10 +170,12 @@ static void on_addresses(struct look_addresses *out, const struct dns_result *r)
 {
 	enum look_end end = end_of(r->status);
 
-	/* A and AAAA come one after the other: what was found stays, and an error outweighs nothing. */
+	/* A and AAAA come one after the other: what was found stays, and an error outweighs
+	 * nothing. */
 	if (out->end == LOOK_NOTHING || end == LOOK_FOUND)
 		out->end = end;
-	for (size_t i = 0; end == LOOK_FOUND && i < r->n_records && out->n < LOOK_ADDRESSES_MAX; i++) {
+	for (size_t i = 0; end == LOOK_FOUND && i < r->n_records && out->n < LOOK_ADDRESSES_MAX;
+		i++) {
 		char text[ADDR_TEXT_SIZE];
 
 		addr_format_host(&r->records[i].address, text);

@@ -13,12 +13,12 @@
 #include <string.h>
 
 #define VERDICT_BYTES_MAX (128u << 10)
-#define SOON_MS 2000
+#define SOON_MS           2000
 
 static bool verdict_changed(const struct endpoint *e, const struct endpoint_verdict *v)
 {
 	if (!e->has_verdict || e->verdict.generation != e->generation ||
-	    e->verdict.names_n != v->names_n)
+		e->verdict.names_n != v->names_n)
 		return true;
 	for (size_t i = 0; i < v->names_n; i++)
 		if (!look_same(&e->verdict.names[i], &v->names[i]))
@@ -38,8 +38,8 @@ static void date_verdict(struct verify *v, bool changed, int64_t now)
 
 /* --- conditions: what would break the next renewal */
 
-static void describe(const struct endpoint *e, const struct owner_record *r, int64_t now,
-		     struct condition *c)
+static void describe(
+	const struct endpoint *e, const struct owner_record *r, int64_t now, struct condition *c)
 {
 	const struct endpoint_cert *x = &e->cert;
 	char when[CLOCK_RFC3339_LEN], again[CLOCK_RFC3339_LEN];
@@ -50,9 +50,10 @@ static void describe(const struct endpoint *e, const struct owner_record *r, int
 	c->actor = "owner";
 	c->deadline_ms = x->not_after_ms;
 	snprintf(c->text, sizeof c->text,
-		 "%s: expected CNAME %s, found %s. The renewal due at %s will fail; the certificate ends at %s.",
-		 r->owner, r->target, seen, clock_rfc3339(x->renew_at_ms, when),
-		 clock_rfc3339(x->not_after_ms, again));
+		"%s: expected CNAME %s, found %s. The renewal due at %s will fail; the certificate "
+		"ends at %s.",
+		r->owner, r->target, seen, clock_rfc3339(x->renew_at_ms, when),
+		clock_rfc3339(x->not_after_ms, again));
 	snprintf(c->fix, sizeof c->fix, "create: %s CNAME %s", r->owner, r->target);
 	snprintf(c->next, sizeof c->next, "DNS is looked at again by itself");
 }
@@ -71,17 +72,19 @@ static bool listed(const struct condition *c, size_t n, const char *code)
 	return false;
 }
 
-static size_t find_conditions(struct worker *w, const struct endpoint *e, int64_t now, struct condition *out)
+static size_t find_conditions(
+	struct worker *w, const struct endpoint *e, int64_t now, struct condition *out)
 {
 	_mem_free_ struct owner_record *records = NULL;
 	size_t n = endpoint_records(e, w->label_key, w->look_policy.zones[0], &records), found = 0;
 
-	for (size_t i = 0; e->has_cert && !e->cert.revoked_ms && i < n && found < CONDITIONS_MAX; i++) {
+	for (size_t i = 0; e->has_cert && !e->cert.revoked_ms && i < n && found < CONDITIONS_MAX;
+		i++) {
 		const struct name_verdict *v = endpoint_verdict_of(&e->verdict, records[i].name);
 		const struct record_look *l = records[i].look;
 
 		if (!v || !l || !hurts(v) || !l->code[0] || l->status == RECORD_ERROR ||
-		    listed(out, found, l->code))
+			listed(out, found, l->code))
 			continue;
 		describe(e, &records[i], now, &out[found++]);
 	}
@@ -91,20 +94,22 @@ static size_t find_conditions(struct worker *w, const struct endpoint *e, int64_
 /* --- the plan */
 
 /* Issuing is asked for when it became needed, or needed earlier than it is planned. */
-static void ask_issue(struct outcome *o, const struct endpoint *e, const struct worker *w, bool changed, int64_t now)
+static void ask_issue(struct outcome *o, const struct endpoint *e, const struct worker *w,
+	bool changed, int64_t now)
 {
 	const struct job_record *j = &e->jobs[QUEUE_ISSUE];
 	struct need need = needs_issue(e, &w->needs_policy, now, needs_jitter(e->config.id));
 	bool later = j->where == JOB_DUE && j->due_ms > need.due_ms + SOON_MS;
 
-	if (need.any && (j->where == JOB_NONE || later ||
-			 (j->where == JOB_RUNNING && changed && need.due_ms <= now + SOON_MS)))
+	if (need.any &&
+		(j->where == JOB_NONE || later ||
+			(j->where == JOB_RUNNING && changed && need.due_ms <= now + SOON_MS)))
 		outcome_ask_other(o, &need);
 }
 
 static void tell_change(struct outcome *o, const struct job *job, int64_t now)
 {
-	static const char *const words[] = { "unknown", "missing", "wrong", "right", "error" };
+	static const char *const words[] = {"unknown", "missing", "wrong", "right", "error"};
 	const struct endpoint *e = &job->endpoint;
 	_buf_release_ struct buf data = BUF_INIT(EVENT_DATA_MAX);
 	_buf_release_ struct buf text = BUF_INIT(512);
@@ -136,7 +141,7 @@ void verify_finish(struct verify *v)
 	struct job *job = v->job;
 	struct endpoint *e = &job->endpoint;
 	struct outcome *o = outcome_new();
-	struct condition conditions[CONDITIONS_MAX] = { 0 };
+	struct condition conditions[CONDITIONS_MAX] = {0};
 	int64_t now = clock_wall_ms();
 	bool changed = verdict_changed(e, &v->verdict);
 	char code[ENDPOINT_CODE_MAX + 1];
@@ -146,7 +151,7 @@ void verify_finish(struct verify *v)
 	verify_forget(v);
 	endpoint_verdict_release(&e->verdict);
 	e->verdict = v->verdict;
-	v->verdict = (struct endpoint_verdict){ 0 };
+	v->verdict = (struct endpoint_verdict){0};
 	e->has_verdict = true;
 	e->jobs[QUEUE_VERIFY].where = JOB_NONE;
 	put_verdict(o, &e->verdict);
@@ -157,7 +162,7 @@ void verify_finish(struct verify *v)
 	outcome_next(o, &next);
 	ask_issue(o, e, v->w, changed, now);
 	conditions_update(o, "av", &job->conditions, job->id, e->config.tenant, conditions,
-			  find_conditions(v->w, e, now, conditions), now);
+		find_conditions(v->w, e, now, conditions), now);
 	outcome_state(o, endpoint_state_name(endpoint_state_of(e, now, code)), code);
 	v->job = NULL;
 	job_finish(job, o);

@@ -7,12 +7,12 @@
 struct verify_ask;
 
 struct verify {
-	struct job *job;          /* NULL once stopped */
+	struct job *job; /* NULL once stopped */
 	struct worker *w;
-	struct look_name *seen;   /* one a name of the config */
-	struct verify_ask *asks;  /* questions under way */
+	struct look_name *seen;  /* one a name of the config */
+	struct verify_ask *asks; /* questions under way */
 	unsigned asking;
-	bool claiming;            /* its callback will still come */
+	bool claiming;                   /* its callback will still come */
 	struct endpoint_verdict verdict; /* being made */
 };
 

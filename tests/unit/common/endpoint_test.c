@@ -1,4 +1,5 @@
-/* The endpoint's records: written and read back, refused when not ours; readiness, state, records to create. */
+/* The endpoint's records: written and read back, refused when not ours; readiness, state, records
+ * to create. */
 #include "common/clock.h"
 #include "common/endpoint.h"
 #include "common/label.h"
@@ -24,9 +25,10 @@ static void add_names(struct endpoint_config *c, size_t n, const char *const *na
 
 static void make(struct endpoint *e, enum endpoint_type type)
 {
-	static const char *const names[] = { "b.example.com", "*.example.com", "example.com", "example.com" };
+	static const char *const names[] = {
+		"b.example.com", "*.example.com", "example.com", "example.com"};
 
-	*e = (struct endpoint){ .generation = 3 };
+	*e = (struct endpoint){.generation = 3};
 	snprintf(e->config.id, sizeof e->config.id, "shop.example.com");
 	snprintf(e->config.tenant, sizeof e->config.tenant, "t1");
 	snprintf(e->config.target, sizeof e->config.target, "ingress.platform.test");
@@ -66,8 +68,8 @@ static void damaged_records_are_refused_whole(void **state)
 {
 	_buf_release_ struct buf b = BUF_INIT(4096);
 	_buf_release_ struct buf newer = BUF_INIT(64);
-	struct endpoint_config back = { .names_n = 77 };
-	struct why why = { "" };
+	struct endpoint_config back = {.names_n = 77};
+	struct why why = {""};
 	struct endpoint e;
 	size_t map;
 
@@ -87,9 +89,10 @@ static void damaged_records_are_refused_whole(void **state)
 
 static void verdict_certificate_and_issuance_come_back(void **state)
 {
-	_buf_release_ struct buf v = BUF_INIT(4096), x = BUF_INIT(4096), i = BUF_INIT(4096), c = BUF_INIT(4096);
+	_buf_release_ struct buf v = BUF_INIT(4096), x = BUF_INIT(4096), i = BUF_INIT(4096),
+				 c = BUF_INIT(4096);
 	struct endpoint e, back;
-	struct endpoint_field f[ENDPOINT_FIELDS_N] = { { 0 } };
+	struct endpoint_field f[ENDPOINT_FIELDS_N] = {{0}};
 
 	(void)state;
 	make(&e, ENDPOINT_EXTERNAL);
@@ -111,14 +114,15 @@ static void verdict_certificate_and_issuance_come_back(void **state)
 	endpoint_verdict_encode(&e.verdict, &v);
 	endpoint_cert_encode(&e.cert, &x);
 	endpoint_issuance_encode(&e.issuance, &i);
-	f[0] = (struct endpoint_field){ c.data, c.len };
-	f[1] = (struct endpoint_field){ "12", 2 };
-	f[2] = (struct endpoint_field){ v.data, v.len };
-	f[3] = (struct endpoint_field){ x.data, x.len };
-	f[4] = (struct endpoint_field){ i.data, i.len };
+	f[0] = (struct endpoint_field){c.data, c.len};
+	f[1] = (struct endpoint_field){"12", 2};
+	f[2] = (struct endpoint_field){v.data, v.len};
+	f[3] = (struct endpoint_field){x.data, x.len};
+	f[4] = (struct endpoint_field){i.data, i.len};
 	assert_int_equal(endpoint_decode(f, &back, NULL), 0);
 	assert_int_equal(back.generation, 12);
-	assert_int_equal(endpoint_verdict_of(&back.verdict, "b.example.com")->dns01, VERDICT_CANNOT);
+	assert_int_equal(
+		endpoint_verdict_of(&back.verdict, "b.example.com")->dns01, VERDICT_CANNOT);
 	assert_int_equal(back.cert.der_len, 4);
 	assert_memory_equal(back.cert.der, "\0der", 4);
 	assert_true(back.cert.wanted == e.cert.wanted);
@@ -147,7 +151,7 @@ static void covered_names_are_left_out_of_the_order(void **state)
 
 static void two_records_for_external_one_for_internal(void **state)
 {
-	static const uint8_t key[32] = { 1 };
+	static const uint8_t key[32] = {1};
 	struct owner_record *r;
 	struct endpoint e;
 	size_t n;
@@ -172,7 +176,7 @@ static void two_records_for_external_one_for_internal(void **state)
 
 static void bad_configs_are_refused_with_the_rule(void **state)
 {
-	struct why why = { "" };
+	struct why why = {""};
 	struct endpoint e;
 
 	(void)state;

@@ -12,11 +12,12 @@
 
 #define NOW INT64_C(1800000000000)
 
-static const struct needs_policy policy = { .verify_every_ms = CLOCK_HOUR_MS, .verify_fast_ms = 5000 };
+static const struct needs_policy policy = {
+	.verify_every_ms = CLOCK_HOUR_MS, .verify_fast_ms = 5000};
 
 static void make(struct endpoint *e, const char *name)
 {
-	*e = (struct endpoint){ .generation = 1 };
+	*e = (struct endpoint){.generation = 1};
 	snprintf(e->config.id, sizeof e->config.id, "shop");
 	snprintf(e->config.tenant, sizeof e->config.tenant, "t1");
 	e->config.type = ENDPOINT_INTERNAL;
@@ -158,7 +159,8 @@ static void changed_names_are_issued_anew_when_right(void **state)
 	n = needs_issue(&e, &policy, NOW, 0.5);
 	assert_int_equal(n.intent, INTENT_PROVISION);
 	assert_string_equal(n.why, "changed");
-	e.verdict.names[0].dns01 = VERDICT_CANNOT; /* until then the old certificate is kept alive */
+	e.verdict.names[0].dns01 =
+		VERDICT_CANNOT; /* until then the old certificate is kept alive */
 	assert_int_equal(needs_issue(&e, &policy, NOW, 0.5).intent, INTENT_RENEW);
 	endpoint_release(&e);
 }

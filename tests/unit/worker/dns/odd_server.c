@@ -158,7 +158,8 @@ static void on_accept(uv_poll_t *poll, int status, int events)
 	uv_poll_start(&s->conn_poll, UV_READABLE, on_conn);
 }
 
-/* One port for UDP and TCP: the number that is free for the one may be some connection's for the other. */
+/* One port for UDP and TCP: the number that is free for the one may be some connection's for the
+ * other. */
 static void bind_both(struct odd_server *s)
 {
 	for (int i = 0; i < 100 && s->listen_fd < 0; i++) {

@@ -13,8 +13,8 @@
 
 #define NOW INT64_C(1800000000000)
 
-static const struct queue_finish *run(struct outcome *o, const struct buf *stored, const struct condition *now,
-				      size_t n, int64_t at)
+static const struct queue_finish *run(struct outcome *o, const struct buf *stored,
+	const struct condition *now, size_t n, int64_t at)
 {
 	conditions_update(o, "av", stored, "shop", "t1", now, n, at);
 	return outcome_as_finish(o, "shop", "token", 1, 1);
@@ -33,7 +33,8 @@ static bool is_open(const struct queue_event *e)
 
 static void opened_once_escalated_and_resolved(void **state)
 {
-	struct condition c = { .code = "record_missing", .severity = "info", .actor = "owner", .text = "gone" };
+	struct condition c = {
+		.code = "record_missing", .severity = "info", .actor = "owner", .text = "gone"};
 	struct buf stored = BUF_INIT(4096);
 	const struct queue_finish *f;
 	struct outcome *o;
@@ -73,8 +74,8 @@ static void opened_once_escalated_and_resolved(void **state)
 
 static void one_ends_while_another_begins(void **state)
 {
-	struct condition before = { .code = "a", .severity = "info", .actor = "owner" };
-	struct condition after = { .code = "b", .severity = "info", .actor = "owner" };
+	struct condition before = {.code = "a", .severity = "info", .actor = "owner"};
+	struct condition after = {.code = "b", .severity = "info", .actor = "owner"};
 	struct buf stored = BUF_INIT(4096);
 	const struct queue_finish *f;
 	struct outcome *o = outcome_new();
@@ -96,7 +97,7 @@ static void one_ends_while_another_begins(void **state)
 
 static void a_damaged_field_counts_as_empty(void **state)
 {
-	struct condition c = { .code = "a", .severity = "info", .actor = "owner" };
+	struct condition c = {.code = "a", .severity = "info", .actor = "owner"};
 	struct buf stored = BUF_INIT(64);
 	struct outcome *o = outcome_new();
 

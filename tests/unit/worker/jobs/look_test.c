@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-static const uint8_t label_key[LABEL_KEY_BYTES] = { 7 };
-static const char *const zones[] = { "acme.platform.test", "old.platform.test" };
+static const uint8_t label_key[LABEL_KEY_BYTES] = {7};
+static const char *const zones[] = {"acme.platform.test", "old.platform.test"};
 
 static const char *owner_of_target(void *arg, const char *target)
 {
@@ -20,14 +20,12 @@ static const char *owner_of_target(void *arg, const char *target)
 	return !strcmp(target, "own.platform.test") ? "t1" : NULL;
 }
 
-static struct look_policy policy = { .zones = zones,
-				     .zones_n = 2,
-				     .label_key = label_key,
-				     .target_tenant = owner_of_target };
+static struct look_policy policy = {
+	.zones = zones, .zones_n = 2, .label_key = label_key, .target_tenant = owner_of_target};
 
 static struct endpoint_config config(enum endpoint_type type, const char *target)
 {
-	struct endpoint_config c = { .type = type };
+	struct endpoint_config c = {.type = type};
 
 	snprintf(c.tenant, sizeof c.tenant, "t1");
 	snprintf(c.target, sizeof c.target, "%s", target);
@@ -61,7 +59,7 @@ static const char *label_in(const char *tenant, const char *name, const char *zo
 static void right_challenge_can_and_proves(void **state)
 {
 	struct endpoint_config c = config(ENDPOINT_INTERNAL, "");
-	struct look_name seen = { .name = "*.shop.test" };
+	struct look_name seen = {.name = "*.shop.test"};
 	struct name_verdict v;
 
 	(void)state;
@@ -79,7 +77,7 @@ static void right_challenge_can_and_proves(void **state)
 static void label_of_an_older_zone_is_still_right(void **state)
 {
 	struct endpoint_config c = config(ENDPOINT_INTERNAL, "");
-	struct look_name seen = { .name = "shop.test" };
+	struct look_name seen = {.name = "shop.test"};
 	struct name_verdict v;
 
 	(void)state;
@@ -93,7 +91,7 @@ static void label_of_an_older_zone_is_still_right(void **state)
 static void another_tenants_label_proves_nothing(void **state)
 {
 	struct endpoint_config c = config(ENDPOINT_INTERNAL, "");
-	struct look_name seen = { .name = "shop.test" };
+	struct look_name seen = {.name = "shop.test"};
 	struct name_verdict v;
 
 	(void)state;
@@ -114,28 +112,29 @@ static void codes_of_wrong_cnames(void **state)
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		struct look_name seen = { .name = "shop.test" };
+		struct look_name seen = {.name = "shop.test"};
 
-		snprintf(doubled, sizeof doubled, "%s.shop.test", label_in("t1", "shop.test", zones[0]));
+		snprintf(doubled, sizeof doubled, "%s.shop.test",
+			label_in("t1", "shop.test", zones[0]));
 		hop(&seen.challenge, i == 1 ? doubled : "elsewhere.test");
 		seen.challenge.loop = i == 2;
 		look_judge(&c, &policy, &seen, &v);
-		assert_string_equal(v.challenge.code, i == 0 ? "cname_elsewhere" :
-						      i == 1 ? "target_doubled" :
-							       "cname_loop");
+		assert_string_equal(v.challenge.code, i == 0   ? "cname_elsewhere"
+						      : i == 1 ? "target_doubled"
+							       : "cname_loop");
 		done(&seen);
 	}
 }
 
 static void what_could_not_be_seen_is_unsure(void **state)
 {
-	static const enum look_end ends[] = { LOOK_SERVFAIL, LOOK_TIMEOUT, LOOK_REFUSED };
+	static const enum look_end ends[] = {LOOK_SERVFAIL, LOOK_TIMEOUT, LOOK_REFUSED};
 	struct endpoint_config c = config(ENDPOINT_EXTERNAL, "ingress.platform.test");
 	struct name_verdict v;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		struct look_name seen = { .name = "shop.test" };
+		struct look_name seen = {.name = "shop.test"};
 
 		seen.challenge.end = seen.traffic.end = ends[i];
 		look_judge(&c, &policy, &seen, &v);
@@ -153,7 +152,7 @@ static void shared_target_is_no_proof_but_txt_and_own_target_are(void **state)
 	for (int i = 0; i < 4; i++) {
 		const char *target = i == 1 ? "own.platform.test" : "ingress.platform.test";
 		struct endpoint_config c = config(ENDPOINT_EXTERNAL, target);
-		struct look_name seen = { .name = "shop.test", .txt_proof = i == 2 };
+		struct look_name seen = {.name = "shop.test", .txt_proof = i == 2};
 
 		seen.challenge.end = LOOK_NXDOMAIN;
 		hop(&seen.traffic, target);
@@ -170,18 +169,19 @@ static void shared_target_is_no_proof_but_txt_and_own_target_are(void **state)
 static void apex_addresses_must_all_reach_the_target(void **state)
 {
 	struct endpoint_config c = config(ENDPOINT_EXTERNAL, "ingress.platform.test");
-	static const char *const codes[] = { "", "addresses_mixed", "addresses_elsewhere" };
+	static const char *const codes[] = {"", "addresses_mixed", "addresses_elsewhere"};
 	struct name_verdict v;
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		struct look_name seen = { .name = "shop.test" };
+		struct look_name seen = {.name = "shop.test"};
 
 		seen.traffic.end = LOOK_NOTHING;
-		seen.own = (struct look_addresses){ .end = LOOK_FOUND, .n = i == 1 ? 2 : 1 };
-		seen.target = (struct look_addresses){ .end = LOOK_FOUND, .n = 1 };
+		seen.own = (struct look_addresses){.end = LOOK_FOUND, .n = i == 1 ? 2 : 1};
+		seen.target = (struct look_addresses){.end = LOOK_FOUND, .n = 1};
 		snprintf(seen.target.text[0], sizeof seen.target.text[0], "192.0.2.1");
-		snprintf(seen.own.text[0], sizeof seen.own.text[0], i == 2 ? "192.0.2.9" : "192.0.2.1");
+		snprintf(seen.own.text[0], sizeof seen.own.text[0],
+			i == 2 ? "192.0.2.9" : "192.0.2.1");
 		snprintf(seen.own.text[1], sizeof seen.own.text[1], "192.0.2.9");
 		look_judge(&c, &policy, &seen, &v);
 		assert_string_equal(v.traffic.code, codes[i]);
