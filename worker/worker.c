@@ -7,6 +7,7 @@
 #include "worker/authorities.h"
 #include "worker/dns/resolver.h"
 #include "worker/health.h"
+#include "worker/jobs/again.h"
 #include "worker/jobs/issue.h"
 #include "worker/jobs/verify.h"
 #include "worker/net/http.h"
@@ -115,6 +116,7 @@ static void on_redis(void *arg, bool up, const struct why *why)
 	struct worker *w = arg;
 
 	if (!up) {
+		w->redis_lost_ms = clock_wall_ms();
 		LOG(WARN, "redis_down", LF("why", why->text));
 		return;
 	}
@@ -351,6 +353,7 @@ void worker_stop(struct worker *w)
 	responders_stop(w);
 	for (int q = 0; q < 2; q++)
 		pool_free(w->pools[q]);
+	again_cancel_all(w);
 	authorities_free(w->authorities);
 	resolver_free(w->resolver);
 	dns_exchanger_free(w->exchanger);

@@ -26,6 +26,7 @@ struct pool;
 struct dns_exchanger;
 struct authorities;
 struct nodes;
+struct again;
 
 struct worker {
 	uv_loop_t loop;
@@ -49,8 +50,10 @@ struct worker {
 	struct httpd *httpd; /* /healthz, /readyz, /metrics */
 	uv_signal_t sigterm, sigint;
 	bool draining, canary_asked;
-	unsigned canaries; /* wraps whose key was found right; jobs start at 2 */
-	int pools_left;    /* pools that still drain */
+	unsigned canaries;     /* wraps whose key was found right; jobs start at 2 */
+	int pools_left;        /* pools that still drain */
+	struct again *agains;  /* writes that wait for Redis: worker/jobs/again.h */
+	int64_t redis_lost_ms; /* when the connection was last seen to break; Unix time */
 	int exit_status;
 };
 

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/dns/exchange.h"
+#include "worker/jobs/again.h"
 #include "worker/net/http.h"
 #include "worker/nodes.h"
 #include "worker/worker.h"
@@ -15,73 +16,86 @@
 #define ASK_TIMEOUT_MS        2000
 #define KEY_AUTHORIZATION_MAX 1024
 
-/* --- keys */
+/* --- written */
 
-static char *key_of(struct worker *w, const char *tenant, const struct acme_challenge *c)
-{
-	char label[LABEL_SIZE];
-
-	if (c->type != ACME_DNS_01)
-		return mem_printf("%shttp:%s", redis_prefix(w->redis), c->token);
-	label_make(w->label_key, tenant, c->name, label);
-	return mem_printf("%stxt:%s", redis_prefix(w->redis), label);
-}
-
-/* One or two commands, and their last answer. */
-struct writing {
-	acme_done_fn *done;
-	void *done_arg;
+/* A challenge as it stands in Redis: a string, or a field of a hash. */
+struct entry {
+	struct worker *w;
+	char *key, *value;
+	bool txt, put;
+	struct again *again;
 	unsigned left;
 	int err;
 };
 
-static struct writing *writing_new(acme_done_fn *done, void *done_arg, unsigned left)
+static void entry_free(void *arg)
 {
-	struct writing *w = mem_zalloc(sizeof *w);
+	struct entry *e = arg;
 
-	*w = (struct writing){.done = done, .done_arg = done_arg, .left = left};
-	return w;
+	free(e->key);
+	free(e->value);
+	free(e);
+}
+
+static struct entry *entry_new(
+	struct worker *w, const char *tenant, const struct acme_challenge *c, bool put)
+{
+	struct entry *e = mem_zalloc(sizeof(*e));
+	char label[LABEL_SIZE];
+
+	e->w = w;
+	e->put = put;
+	e->txt = c->type == ACME_DNS_01;
+	e->value = mem_strdup(e->txt ? c->txt : c->key_authorization);
+	if (e->txt)
+		label_make(w->label_key, tenant, c->name, label);
+	e->key = mem_printf("%s%s:%s", redis_prefix(w->redis), e->txt ? "txt" : "http",
+		e->txt ? label : c->token);
+	return e;
 }
 
 static void on_written(void *arg, int err, const struct reply *reply)
 {
-	struct writing *w = arg;
+	struct entry *e = arg;
 
 	(void)reply;
 	if (err)
-		w->err = err;
-	if (--w->left)
-		return;
-	w->done(w->done_arg, w->err);
-	free(w);
+		e->err = err;
+	if (!--e->left)
+		again_answer(e->again, e->err);
+}
+
+static void write_entry(struct again *again, void *arg)
+{
+	struct entry *e = arg;
+	struct redis *r = e->w->redis;
+
+	e->again = again;
+	e->err = 0;
+	e->left = e->txt && e->put ? 2 : 1;
+	if (!e->txt && e->put) {
+		redis_commandv(
+			r, on_written, e, "SET", e->key, e->value, "EX", CHALLENGE_TTL_S, NULL);
+	} else if (!e->txt) {
+		redis_commandv(r, on_written, e, "DEL", e->key, NULL);
+	} else if (!e->put) {
+		redis_commandv(r, on_written, e, "HDEL", e->key, e->value, NULL);
+	} else {
+		redis_commandv(r, on_written, e, "HSET", e->key, e->value, "1", NULL);
+		redis_commandv(r, on_written, e, "EXPIRE", e->key, CHALLENGE_TTL_S, NULL);
+	}
 }
 
 void challenge_publish(struct worker *w, const char *tenant, const struct acme_challenge *c,
 	acme_done_fn *done, void *done_arg)
 {
-	_mem_free_ char *key = key_of(w, tenant, c);
-
-	if (c->type == ACME_HTTP_01) {
-		redis_commandv(w->redis, on_written, writing_new(done, done_arg, 1), "SET", key,
-			c->key_authorization, "EX", CHALLENGE_TTL_S, NULL);
-	} else {
-		struct writing *both = writing_new(done, done_arg, 2);
-
-		redis_commandv(w->redis, on_written, both, "HSET", key, c->txt, "1", NULL);
-		redis_commandv(w->redis, on_written, both, "EXPIRE", key, CHALLENGE_TTL_S, NULL);
-	}
+	again_start(w, write_entry, entry_free, entry_new(w, tenant, c, true), done, done_arg);
 }
 
 void challenge_unpublish(struct worker *w, const char *tenant, const struct acme_challenge *c,
 	acme_done_fn *done, void *done_arg)
 {
-	_mem_free_ char *key = key_of(w, tenant, c);
-	struct writing *one = writing_new(done, done_arg, 1);
-
-	if (c->type == ACME_HTTP_01)
-		redis_commandv(w->redis, on_written, one, "DEL", key, NULL);
-	else
-		redis_commandv(w->redis, on_written, one, "HDEL", key, c->txt, NULL);
+	again_start(w, write_entry, entry_free, entry_new(w, tenant, c, false), done, done_arg);
 }
 
 /* --- visible */

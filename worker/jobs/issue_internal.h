@@ -10,6 +10,7 @@ struct issue {
 	enum job_intent intent;     /* as decided now */
 	char authority[ENDPOINT_AUTHORITY_MAX + 1];
 	struct acme_order *order;
+	int64_t ordered_ms;         /* when it was started here; Unix time */
 	unsigned pending;           /* callbacks that will still come */
 	const char *names[ENDPOINT_NAMES_MAX]; /* what is ordered; borrowed from the endpoint */
 	size_t names_n;

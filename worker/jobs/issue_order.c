@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/authorities.h"
+#include "worker/jobs/again.h"
 #include "worker/jobs/challenge.h"
 #include "worker/jobs/checkpoint.h"
 #include "worker/jobs/issue_internal.h"
@@ -17,34 +18,62 @@
 /* --- hooks */
 
 struct saving {
-	acme_done_fn *done;
-	void *done_arg;
+	struct queue *queue;
+	char id[ENDPOINT_ID_MAX + 1];
+	char token[QUEUE_TOKEN_LEN + 1];
+	struct buf field;
+	bool barrier;
+	struct again *again;
 };
 
-static void on_checkpoint(void *arg, int err)
+static void saving_free(void *arg)
 {
 	struct saving *s = arg;
 
-	s->done(s->done_arg, err);
+	buf_release(&s->field);
 	free(s);
+}
+
+static void on_saved(void *arg, int err)
+{
+	struct saving *s = arg;
+
+	again_answer(s->again, err);
+}
+
+static void save(struct again *again, void *arg)
+{
+	struct saving *s = arg;
+
+	s->again = again;
+	queue_checkpoint(s->queue, s->id, s->token, s->field.data, s->field.len, s->barrier,
+			 on_saved, s);
 }
 
 static void hook_checkpoint(void *arg, const struct acme_checkpoint *c, bool barrier, acme_done_fn *done,
 			    void *done_arg)
 {
 	struct issue *s = arg;
-	_buf_release_ struct buf field = BUF_INIT(CHECKPOINT_BYTES_MAX);
-	int err = s->job ? checkpoint_encode(c, s->w->vault, s->job->id, &field) : CF_ECANCELED;
 	struct saving *saving;
+	int err;
 
-	if (err || s->intent == INTENT_REMOVE) { /* an endpoint that leaves gets no certificate any more */
-		done(done_arg, err ? err : CF_EREFUSED);
+	if (!s->job || s->intent == INTENT_REMOVE) { /* an endpoint that leaves gets no certificate any more */
+		done(done_arg, s->job ? CF_EREFUSED : CF_ECANCELED);
 		return;
 	}
 	saving = mem_zalloc(sizeof *saving);
-	*saving = (struct saving){ .done = done, .done_arg = done_arg };
-	queue_checkpoint(pool_queue(s->job->pool), s->job->id, s->job->token, field.data, field.len, barrier,
-			 on_checkpoint, saving);
+	saving->queue = pool_queue(s->job->pool);
+	saving->barrier = barrier;
+	saving->field = BUF_INIT(CHECKPOINT_BYTES_MAX);
+	snprintf(saving->id, sizeof saving->id, "%s", s->job->id);
+	snprintf(saving->token, sizeof saving->token, "%s", s->job->token);
+	err = checkpoint_encode(c, s->w->vault, s->job->id, &saving->field);
+	if (err) {
+		saving_free(saving);
+		done(done_arg, err);
+		return;
+	}
+	again_start(s->w, save, saving_free, saving, done, done_arg);
 }
 
 static void hook_publish(void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
@@ -165,6 +194,18 @@ static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 	return true;
 }
 
+/* While Redis was away our responders could not answer the CA: what it found is not the owner's doing. */
+static void fail_order(struct issue *s, const struct acme_failure *f)
+{
+	struct acme_failure ours = *f;
+
+	if (f->class == ACME_OWNER && s->w->redis_lost_ms >= s->ordered_ms) {
+		ours.class = ACME_BACKOFF;
+		snprintf(ours.code, sizeof ours.code, "our_outage");
+	}
+	issue_fail(s, &ours);
+}
+
 static void on_order(void *arg, struct acme_result *r)
 {
 	struct issue *s = arg;
@@ -187,7 +228,7 @@ static void on_order(void *arg, struct acme_result *r)
 	}
 	if ((f->n_rejected && order_without_rejected(s, f)) || order_elsewhere(s, f))
 		return;
-	issue_fail(s, f);
+	fail_order(s, f);
 }
 
 /* --- start */
@@ -249,6 +290,7 @@ void issue_order(struct issue *s)
 
 	for (size_t i = 0; i < s->names_n; i++)
 		fill_choices(e, s->names[i], &ids[i]);
+	s->ordered_ms = clock_wall_ms();
 	issue_hold(s);
 	s->order = acme_order_start(a, &spec, has ? &resume.value : NULL, &hooks, s, on_order);
 	if (has)

@@ -1,0 +1,27 @@
+/* again.h - a write to Redis that an order waits for, made again while Redis is away.
+ *
+ * An outage of ours must not fail a customer's order: the write is repeated with short pauses until
+ * Redis answers, for at most AGAIN_FOR_MS, by which time the lease is gone and another worker goes
+ * on. What is written is fenced by the job's token or harmless (challenges expire), so that a
+ * repeat or a straggler does no damage.
+ */
+#pragma once
+
+#include "worker/acme/acme.h"
+
+#define AGAIN_FOR_MS   20000
+#define AGAIN_PAUSE_MS 200
+
+struct worker;
+struct again;
+
+/** Makes the write; its answer goes to again_answer(), now or later. */
+typedef void again_try_fn(struct again *a, void *arg);
+
+/** arg is owned from here on and freed by release at the end. done comes exactly once. */
+void again_start(struct worker *w, again_try_fn *try, void (*release)(void *arg), void *arg,
+	acme_done_fn *done, void *done_arg);
+/** 0 and refusals end it; what a connection says of itself is tried again. */
+void again_answer(struct again *a, int err);
+/** At the process's end: all that wait are told CF_ECANCELED. */
+void again_cancel_all(struct worker *w);
