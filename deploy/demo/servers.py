@@ -424,8 +424,11 @@ class Knot(Server):
 # --- Unbound, the resolver that everybody asks
 
 class Unbound(Server):
-    """stubs: zone -> [(address, port)]. Nothing is asked outside them. It forgets records within a second, and turns at
-    once from a server that is gone to the zone's other ones."""
+    """stubs: zone -> [(address, port)]. Nothing is asked outside them.
+
+    It keeps no record, as an authority's resolver should, and turns at once from a server that is gone to the zone's
+    other ones.
+    """
     name = "unbound"
 
     def __init__(self, folder, stubs):
@@ -449,8 +452,8 @@ class Unbound(Server):
   module-config: "iterator"
   do-not-query-localhost: no
   local-zone: "test." nodefault
-  cache-max-ttl: 1
-  cache-max-negative-ttl: 1
+  cache-max-ttl: 0
+  cache-max-negative-ttl: 0
   infra-host-ttl: 60
   infra-cache-max-rtt: 2000
   infra-keep-probing: yes
