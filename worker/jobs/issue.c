@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REASON_KEY_COMPROMISE 1
 
 /* --- life of the state */
 
@@ -327,7 +326,7 @@ static void nothing_due(struct issue *s, const struct need *need)
 static bool compromised_too_long(const struct endpoint *e, int64_t now)
 {
 	return e->config.revoke_reason == REASON_KEY_COMPROMISE &&
-	       now > e->config.revoke_asked_ms + CLOCK_HOUR_MS;
+	       now > e->config.revoke_asked_ms + COMPROMISED_MS;
 }
 
 static void begin_revoke(struct issue *s)

@@ -4,6 +4,9 @@
 #include "worker/acme/acme.h"
 #include "worker/jobs/job.h"
 
+#define REASON_KEY_COMPROMISE 1 /* RFC 5280, 5.3.1 */
+#define COMPROMISED_MS CLOCK_HOUR_MS /* a leaked key's certificate waits so long for its successor */
+
 struct issue {
 	struct job *job;            /* NULL once stopped */
 	struct worker *w;

@@ -65,6 +65,30 @@ static const char *actor_of(enum acme_class class)
 	return "nobody";
 }
 
+static bool revoke_asked(const struct endpoint *e)
+{
+	return e->config.revoke_asked_ms > e->issuance.revoked_ms;
+}
+
+/* Only a renewal that nobody waits for may take its time: not one that was asked for, nor other names, nor what must
+ * replace a certificate before it is revoked. */
+static bool is_routine_renewal(const struct endpoint *e, int64_t now_ms)
+{
+	return e->has_cert && e->cert.not_after_ms > now_ms && !e->cert.revoked_ms && !revoke_asked(e) &&
+	       e->config.renew_asked_ms <= e->cert.issued_ms &&
+	       e->cert.wanted == endpoint_wanted(&e->config);
+}
+
+/* The job that comes then revokes, whether or not there is a successor. */
+static int64_t before_it_must_be_revoked(const struct endpoint *e, int64_t now_ms, int64_t wait)
+{
+	int64_t left = e->config.revoke_asked_ms + COMPROMISED_MS + 1 - now_ms;
+
+	if (!revoke_asked(e) || e->config.revoke_reason != REASON_KEY_COMPROMISE || left <= 0)
+		return wait;
+	return wait < left ? wait : left;
+}
+
 static int64_t wait_for(const struct endpoint *e, const struct acme_failure *f, int64_t now_ms, double jitter)
 {
 	int64_t left = e->has_cert ? e->cert.not_after_ms - now_ms : 0;
@@ -74,11 +98,11 @@ static int64_t wait_for(const struct endpoint *e, const struct acme_failure *f, 
 		wait = f->retry_after_ms;
 	else if (f->class == ACME_BACKOFF || f->class == ACME_AT_ONCE)
 		wait = needs_backoff(e->issuance.failures > 2 ? 2 : e->issuance.failures, left);
-	else if (e->has_cert && left > 0)
+	else if (is_routine_renewal(e, now_ms))
 		wait = needs_renew_retry(now_ms, e->cert.not_after_ms, e->issuance.failures) - now_ms;
 	else
 		wait = needs_backoff(e->issuance.failures, left);
-	return wait + (int64_t)(jitter * 0.1 * (double)wait);
+	return before_it_must_be_revoked(e, now_ms, wait + (int64_t)(jitter * 0.1 * (double)wait));
 }
 
 void issue_note_failure(struct endpoint *e, const char *authority, const struct acme_failure *f,

@@ -105,9 +105,35 @@ static void failures_wait_as_their_class_says(void **state)
 	assert_int_equal(e.issuance.next_ms, NOW + 777000);
 	assert_string_equal(e.issuance.actor, "authority");
 	e.has_cert = true; /* a due renewal: at half of what remains */
+	e.cert.wanted = endpoint_wanted(&e.config);
 	f = (struct acme_failure){ .class = ACME_OWNER, .code = "dns" };
 	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, NOW + 15 * CLOCK_DAY_MS);
+	endpoint_release(&e);
+}
+
+static void only_a_routine_renewal_takes_its_time(void **state)
+{
+	const struct acme_failure f = { .class = ACME_OWNER, .code = "unauthorized" };
+	struct endpoint e;
+
+	(void)state;
+	make(&e);
+	e.cert.wanted = endpoint_wanted(&e.config) + 1; /* other names than it was issued for */
+	issue_note_failure(&e, "ca", &f, NOW, 0);
+	assert_int_equal(e.issuance.next_ms, NOW + CLOCK_MINUTE_MS);
+	e.cert.wanted = endpoint_wanted(&e.config);
+	e.issuance.failures = 0;
+	e.config.renew_asked_ms = e.cert.issued_ms + 1;
+	issue_note_failure(&e, "ca", &f, NOW, 0);
+	assert_int_equal(e.issuance.next_ms, NOW + CLOCK_MINUTE_MS);
+	e.config.renew_asked_ms = 0;
+	e.config.revoke_asked_ms = NOW - 1;
+	issue_note_failure(&e, "ca", &f, NOW, 0);
+	assert_int_equal(e.issuance.next_ms, NOW + 10 * CLOCK_MINUTE_MS);
+	e.config.revoke_reason = 1; /* a leaked key's certificate is revoked after an hour at the latest */
+	issue_note_failure(&e, "ca", &f, NOW, 0);
+	assert_int_equal(e.issuance.next_ms, e.config.revoke_asked_ms + CLOCK_HOUR_MS + 1);
 	endpoint_release(&e);
 }
 
@@ -141,6 +167,7 @@ int main(void)
 		cmocka_unit_test(a_person_does_not_wait_for_a_backoff),
 		cmocka_unit_test(names_that_cannot_are_left_out_late_not_early),
 		cmocka_unit_test(failures_wait_as_their_class_says),
+		cmocka_unit_test(only_a_routine_renewal_takes_its_time),
 		cmocka_unit_test(the_instant_in_a_window_is_drawn_once),
 		cmocka_unit_test(a_window_is_not_asked_for_past_expiry),
 	};
