@@ -1,4 +1,5 @@
-/* The fields of an endpoint as msgpack maps. Keys are short because a million endpoints carry them. */
+/* The fields of an endpoint as msgpack maps. Keys are short because a million endpoints carry them.
+ */
 #include "common/endpoint.h"
 #include "common/mem.h"
 #include "common/mp.h"
@@ -21,7 +22,8 @@ static int close_record(struct buf *out, size_t map)
 	return buf_err(out);
 }
 
-static int read_record(struct mp_doc *doc, const void *bytes, size_t n, struct mp *root, struct why *why)
+static int read_record(
+	struct mp_doc *doc, const void *bytes, size_t n, struct mp *root, struct why *why)
 {
 	int64_t version = 0;
 	int err = mp_open(doc, bytes, n, root, why);
@@ -30,8 +32,8 @@ static int read_record(struct mp_doc *doc, const void *bytes, size_t n, struct m
 		err = mp_get_int(root, "V", &version);
 	if (!err && version != VERSION)
 		err = why_set(why, CF_EVERSION,
-			      "record of version %lld: this program reads version %d; update it",
-			      (long long)version, VERSION);
+			"record of version %lld: this program reads version %d; update it",
+			(long long)version, VERSION);
 	return err;
 }
 
@@ -107,9 +109,10 @@ static int decode_names(const struct mp *array, struct endpoint_config *c)
 	return 0;
 }
 
-int endpoint_config_decode(const void *bytes, size_t n, struct endpoint_config *out, struct why *why)
+int endpoint_config_decode(
+	const void *bytes, size_t n, struct endpoint_config *out, struct why *why)
 {
-	struct endpoint_config c = { 0 };
+	struct endpoint_config c = {0};
 	struct mp_doc doc;
 	struct mp root, names;
 	int64_t reason = 0;
@@ -208,9 +211,10 @@ int endpoint_verdict_encode(const struct endpoint_verdict *v, struct buf *out)
 	return close_record(out, map);
 }
 
-int endpoint_verdict_decode(const void *bytes, size_t n, struct endpoint_verdict *out, struct why *why)
+int endpoint_verdict_decode(
+	const void *bytes, size_t n, struct endpoint_verdict *out, struct why *why)
 {
-	struct endpoint_verdict v = { 0 };
+	struct endpoint_verdict v = {0};
 	struct mp_doc doc;
 	struct mp root, names, one;
 	int64_t generation = 0;
@@ -280,7 +284,7 @@ static void decode_cert_times(const struct mp *root, struct endpoint_cert *x)
 
 int endpoint_cert_decode(const void *bytes, size_t n, struct endpoint_cert *out, struct why *why)
 {
-	struct endpoint_cert x = { 0 };
+	struct endpoint_cert x = {0};
 	struct mp_doc doc;
 	struct mp root;
 	const unsigned char *der = NULL;
@@ -321,9 +325,10 @@ int endpoint_issuance_encode(const struct endpoint_issuance *i, struct buf *out)
 	return close_record(out, map);
 }
 
-int endpoint_issuance_decode(const void *bytes, size_t n, struct endpoint_issuance *out, struct why *why)
+int endpoint_issuance_decode(
+	const void *bytes, size_t n, struct endpoint_issuance *out, struct why *why)
 {
-	struct endpoint_issuance i = { 0 };
+	struct endpoint_issuance i = {0};
 	struct mp_doc doc;
 	struct mp root;
 	int err = read_record(&doc, bytes, n, &root, why);
@@ -345,7 +350,8 @@ int endpoint_issuance_decode(const void *bytes, size_t n, struct endpoint_issuan
 	return err;
 }
 
-/* The n-th value of the job record's array, in the order that common/queue.h and the scripts keep. */
+/* The n-th value of the job record's array, in the order that common/queue.h and the scripts keep.
+ */
 static void job_value(size_t n, const struct mp *v, struct job_record *j)
 {
 	int64_t i = 0;
@@ -380,7 +386,7 @@ static void job_value(size_t n, const struct mp *v, struct job_record *j)
 
 int job_record_decode(const void *bytes, size_t n, struct job_record *out, struct why *why)
 {
-	struct job_record j = { 0 };
+	struct job_record j = {0};
 	struct mp_doc doc;
 	struct mp root, v;
 	size_t i = 0;
@@ -404,7 +410,8 @@ static int decode_optional(const struct endpoint_field *f, struct endpoint *e, s
 
 	if (f[2].bytes && !(err = endpoint_verdict_decode(f[2].bytes, f[2].len, &e->verdict, why)))
 		e->has_verdict = true;
-	if (!err && f[3].bytes && !(err = endpoint_cert_decode(f[3].bytes, f[3].len, &e->cert, why)))
+	if (!err && f[3].bytes &&
+		!(err = endpoint_cert_decode(f[3].bytes, f[3].len, &e->cert, why)))
 		e->has_cert = true;
 	if (!err && f[4].bytes)
 		err = endpoint_issuance_decode(f[4].bytes, f[4].len, &e->issuance, why);
@@ -424,9 +431,9 @@ static uint64_t decode_generation(const struct endpoint_field *f)
 }
 
 int endpoint_decode(const struct endpoint_field fields[ENDPOINT_FIELDS_N], struct endpoint *out,
-		    struct why *why)
+	struct why *why)
 {
-	struct endpoint e = { 0 };
+	struct endpoint e = {0};
 	int err;
 
 	if (!fields[0].bytes)

@@ -1,4 +1,5 @@
-/* What follows from an endpoint's fields: whether it can be ordered for, and the one word for people. */
+/* What follows from an endpoint's fields: whether it can be ordered for, and the one word for
+ * people. */
 #include "common/endpoint.h"
 
 #include <stdio.h>
@@ -75,7 +76,8 @@ size_t endpoint_challenges(const struct endpoint *e, const char *name, enum chal
 
 static bool any_parked(const struct endpoint *e)
 {
-	return e->jobs[QUEUE_VERIFY].where == JOB_PARKED || e->jobs[QUEUE_ISSUE].where == JOB_PARKED;
+	return e->jobs[QUEUE_VERIFY].where == JOB_PARKED ||
+	       e->jobs[QUEUE_ISSUE].where == JOB_PARKED;
 }
 
 /* The first finding that keeps the endpoint waiting: what its owner reads first. */

@@ -4,18 +4,18 @@
 
 #include <stdio.h>
 
-#define FAST_DOUBLINGS 20
+#define FAST_DOUBLINGS  20
 #define UNSURE_RETRY_MS CLOCK_DAY_MS
 
 static struct need need(enum job_intent intent, enum job_lane lane, int64_t due_ms, const char *why)
 {
-	struct need n = { .any = true, .intent = intent, .lane = lane, .due_ms = due_ms };
+	struct need n = {.any = true, .intent = intent, .lane = lane, .due_ms = due_ms};
 
 	snprintf(n.why, sizeof n.why, "%s", why);
 	return n;
 }
 
-static const struct need nothing = { .any = false };
+static const struct need nothing = {.any = false};
 
 static int64_t max64(int64_t a, int64_t b)
 {
@@ -52,7 +52,8 @@ int64_t needs_renew_at(int64_t not_before_ms, int64_t not_after_ms)
 
 int64_t needs_backoff(uint32_t failures, int64_t remaining_ms)
 {
-	static const int64_t steps[] = { CLOCK_MINUTE_MS, 10 * CLOCK_MINUTE_MS, 100 * CLOCK_MINUTE_MS };
+	static const int64_t steps[] = {
+		CLOCK_MINUTE_MS, 10 * CLOCK_MINUTE_MS, 100 * CLOCK_MINUTE_MS};
 	int64_t wait = failures >= 1 && failures <= 3 ? steps[failures - 1] : CLOCK_DAY_MS;
 
 	if (!failures)
@@ -76,20 +77,22 @@ static bool all_right(const struct endpoint *e)
 {
 	for (size_t i = 0; i < e->verdict.names_n; i++) {
 		const struct name_verdict *v = &e->verdict.names[i];
-		bool traffic_ok = e->config.type == ENDPOINT_INTERNAL || v->traffic.status == RECORD_RIGHT;
+		bool traffic_ok =
+			e->config.type == ENDPOINT_INTERNAL || v->traffic.status == RECORD_RIGHT;
 
 		if (!traffic_ok || (v->http01 != VERDICT_CAN && v->dns01 != VERDICT_CAN) ||
-		    v->claim == CLAIM_ELSEWHERE)
+			v->claim == CLAIM_ELSEWHERE)
 			return false;
 	}
 	return true;
 }
 
-struct need needs_verify(const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms,
-			 double jitter)
+struct need needs_verify(
+	const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms, double jitter)
 {
 	const struct endpoint_verdict *v = &e->verdict;
-	uint32_t doublings = v->unchanged_looks < FAST_DOUBLINGS ? v->unchanged_looks : FAST_DOUBLINGS;
+	uint32_t doublings =
+		v->unchanged_looks < FAST_DOUBLINGS ? v->unchanged_looks : FAST_DOUBLINGS;
 	int64_t interval;
 
 	if (e->config.removing)
@@ -98,7 +101,7 @@ struct need needs_verify(const struct endpoint *e, const struct needs_policy *po
 		return need(INTENT_LOOK, LANE_NORMAL, now_ms, e->has_verdict ? "changed" : "new");
 	if (all_right(e))
 		return need(INTENT_LOOK, LANE_NORMAL,
-			    v->looked_ms + jittered(policy->verify_every_ms, jitter), "routine");
+			v->looked_ms + jittered(policy->verify_every_ms, jitter), "routine");
 	interval = min64(policy->verify_fast_ms << doublings, policy->verify_every_ms);
 	return need(INTENT_LOOK, LANE_NORMAL, v->looked_ms + jittered(interval, jitter), "waiting");
 }
@@ -113,22 +116,23 @@ static int64_t not_before(const struct endpoint *e)
 	return e->issuance.next_ms;
 }
 
-static struct need provision(const struct endpoint *e, int64_t now_ms, double jitter, enum job_lane lane,
-			     const char *why)
+static struct need provision(const struct endpoint *e, int64_t now_ms, double jitter,
+	enum job_lane lane, const char *why)
 {
 	switch (endpoint_ready(e)) {
 	case READY_YES:
 		return need(INTENT_PROVISION, lane, max64(now_ms, not_before(e)), why);
 	case READY_UNSURE:
 		return need(INTENT_PROVISION, LANE_NORMAL,
-			    max64(max64(now_ms, e->issuance.next_ms),
-				  e->issuance.ordered_ms + jittered(UNSURE_RETRY_MS, jitter)),
-			    "unsure");
+			max64(max64(now_ms, e->issuance.next_ms),
+				e->issuance.ordered_ms + jittered(UNSURE_RETRY_MS, jitter)),
+			"unsure");
 	case READY_NO:
 		break;
 	}
 	if (e->has_dropped)
-		return need(INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "dropped");
+		return need(
+			INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "dropped");
 	return nothing;
 }
 
@@ -155,19 +159,22 @@ static struct need renewal(const struct endpoint *e, int64_t now_ms)
 	return need(INTENT_RENEW, lane, due, why);
 }
 
-struct need needs_issue(const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms,
-			double jitter)
+struct need needs_issue(
+	const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms, double jitter)
 {
 	const struct endpoint_cert *x = &e->cert;
 	bool valid = e->has_cert && !x->revoked_ms;
 
 	(void)policy;
 	if (e->config.removing)
-		return need(INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "removed");
+		return need(
+			INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "removed");
 	if (e->config.revoke_asked_ms > e->issuance.revoked_ms && e->has_cert)
-		return need(INTENT_REVOKE, LANE_PERSON, max64(now_ms, e->issuance.next_ms), "asked");
+		return need(
+			INTENT_REVOKE, LANE_PERSON, max64(now_ms, e->issuance.next_ms), "asked");
 	if (!valid)
-		return provision(e, now_ms, jitter, LANE_NORMAL, e->has_cert ? "revoked" : "dns_right");
+		return provision(
+			e, now_ms, jitter, LANE_NORMAL, e->has_cert ? "revoked" : "dns_right");
 	if (x->wanted != endpoint_wanted(&e->config)) {
 		struct need n = provision(e, now_ms, jitter, LANE_NORMAL, "changed");
 
@@ -177,6 +184,7 @@ struct need needs_issue(const struct endpoint *e, const struct needs_policy *pol
 	if (x->partial && endpoint_ready(e) == READY_YES)
 		return provision(e, now_ms, jitter, LANE_NORMAL, "whole_again");
 	if (e->has_dropped)
-		return need(INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "dropped");
+		return need(
+			INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "dropped");
 	return renewal(e, now_ms);
 }

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 /* --- life of the state */
 
 static void issue_free(struct issue *s)
@@ -62,7 +61,7 @@ static void issue_stop(struct job *job, enum job_stop why)
 
 static void fail_with(struct issue *s, enum acme_class class, const char *code, const char *detail)
 {
-	struct acme_failure f = { .class = class, .scope = ACME_ORDER, .resumable = true };
+	struct acme_failure f = {.class = class, .scope = ACME_ORDER, .resumable = true};
 
 	snprintf(f.code, sizeof f.code, "%s", code);
 	snprintf(f.detail, sizeof f.detail, "%s", detail);
@@ -92,7 +91,8 @@ static void on_revoked(void *arg, const struct acme_failure *f)
 		event_revoked(&data, e, old.serial, s->authority, e->config.revoke_reason);
 		outcome_event(s->outcome, EVENT_REVOKED, id, &data);
 		outcome_timeline(s->outcome, now, "revoked", old.serial);
-		LOG(INFO, "certificate_revoked", LF("endpoint", s->job->id), LF("serial", old.serial));
+		LOG(INFO, "certificate_revoked", LF("endpoint", s->job->id),
+			LF("serial", old.serial));
 	}
 	e->issuance.revoked_ms = now;
 	if (s->old_der_len == e->cert.der_len && !memcmp(s->old_der, e->cert.der, e->cert.der_len))
@@ -105,7 +105,8 @@ static void revoke_old(struct issue *s)
 	struct acme_authority *a = authorities_get(s->w->authorities, s->authority);
 
 	issue_hold(s);
-	acme_revoke(a, s->old_der, s->old_der_len, s->job->endpoint.config.revoke_reason, on_revoked, s);
+	acme_revoke(a, s->old_der, s->old_der_len, s->job->endpoint.config.revoke_reason,
+		on_revoked, s);
 }
 
 void issue_after_order(struct issue *s)
@@ -128,7 +129,8 @@ static double roll(void)
 	return (double)r / 4294967296.0;
 }
 
-/* What CAs take as a renewal of this very certificate: ARI known, and asked at its own authority. */
+/* What CAs take as a renewal of this very certificate: ARI known, and asked at its own authority.
+ */
 static bool can_replace(const struct issue *s)
 {
 	const struct endpoint *e = &s->job->endpoint;
@@ -170,7 +172,8 @@ static void on_renewal(void *arg, const struct acme_renewal *r, const struct acm
 		again = r->retry_after_ms < every ? r->retry_after_ms : every;
 		if (x->ari_start_ms && x->ari_start_ms != r->start_wall_ms)
 			outcome_timeline(s->outcome, now, "window",
-					 r->explanation_url ? r->explanation_url : "the CA moved the renewal window");
+				r->explanation_url ? r->explanation_url
+						   : "the CA moved the renewal window");
 		issue_note_window(x, r->start_wall_ms, r->end_wall_ms, again, roll(), now);
 	}
 	renew_if_due(s);
@@ -186,7 +189,8 @@ static void ask_renewal_info(struct issue *s)
 		return;
 	}
 	issue_hold(s);
-	acme_renewal_info(authorities_get(s->w->authorities, s->authority), x->ari_id, on_renewal, s);
+	acme_renewal_info(
+		authorities_get(s->w->authorities, s->authority), x->ari_id, on_renewal, s);
 }
 
 /* --- claims and what earlier holders left */
@@ -216,8 +220,8 @@ static void on_deactivated(void *arg, const struct acme_failure *f)
 	struct issue *s = d->s;
 
 	if (!f && s->job)
-		queue_authz_forget(pool_queue(s->job->pool), s->job->id, s->job->token, d->name, d->url,
-				   on_forgotten, NULL);
+		queue_authz_forget(pool_queue(s->job->pool), s->job->id, s->job->token, d->name,
+			d->url, on_forgotten, NULL);
 	if (f && !s->stale_failed) {
 		s->stale_failed = true;
 		s->stale_failure = *f;
@@ -245,32 +249,35 @@ void issue_deactivate(struct issue *s, const struct queue_authz *authz, const ch
 
 	if (!a) {
 		LOG(WARN, "authorization_left", LF("endpoint", s->job->id), LF("name", name),
-		    LF("authority", authz->authority), LF("why", "this authority is not in the config any more"));
+			LF("authority", authz->authority),
+			LF("why", "this authority is not in the config any more"));
 		return;
 	}
 	d = mem_zalloc(sizeof *d);
-	*d = (struct deactivating){ .s = s, .name = mem_strdup(name), .url = mem_strdup(authz->url) };
+	*d = (struct deactivating){.s = s, .name = mem_strdup(name), .url = mem_strdup(authz->url)};
 	s->stale_left++;
 	issue_hold(s);
 	LOG(INFO, "authorization_deactivate", LF("endpoint", s->job->id), LF("name", name),
-	    LF("authority", authz->authority));
+		LF("authority", authz->authority));
 	acme_deactivate_authz(a, authz->url, on_deactivated, d);
 }
 
 static void not_ours(struct issue *s, const char *name, enum claim claim)
 {
 	struct endpoint *e = &s->job->endpoint;
-	_mem_free_ char *text = mem_printf(
-		claim == CLAIM_ELSEWHERE ?
-			"%s is held by another tenant: its DNS does not name this one" :
-			"%s is not proven to be this tenant's: its _acme-challenge CNAME was not seen",
-		name);
-	struct need look = { .any = true, .intent = INTENT_LOOK, .lane = LANE_NORMAL, .due_ms = 0 };
+	_mem_free_ char *text =
+		mem_printf(claim == CLAIM_ELSEWHERE
+				   ? "%s is held by another tenant: its DNS does not name this one"
+				   : "%s is not proven to be this tenant's: its _acme-challenge "
+				     "CNAME was not seen",
+			name);
+	struct need look = {.any = true, .intent = INTENT_LOOK, .lane = LANE_NORMAL, .due_ms = 0};
 
 	snprintf(look.why, sizeof look.why, "claim");
 	outcome_ask_other(s->outcome, &look);
 	if (e->has_cert) {
-		fail_with(s, ACME_OWNER, claim == CLAIM_ELSEWHERE ? "held_elsewhere" : "unproven", text);
+		fail_with(s, ACME_OWNER, claim == CLAIM_ELSEWHERE ? "held_elsewhere" : "unproven",
+			text);
 		return;
 	}
 	/* No attempt is charged: verify finds out, and asks again when it is proven. */
@@ -312,7 +319,8 @@ static void check_claims(struct issue *s)
 	for (size_t i = 0; i < s->names_n; i++)
 		names[i].name = s->names[i];
 	issue_hold(s);
-	queue_claim(pool_queue(s->job->pool), s->job->id, s->job->token, names, s->names_n, on_claims, s);
+	queue_claim(pool_queue(s->job->pool), s->job->id, s->job->token, names, s->names_n,
+		on_claims, s);
 }
 
 /* --- start */
@@ -341,8 +349,8 @@ static void begin_revoke(struct issue *s)
 		check_claims(s);
 }
 
-/* An order that is still under way at the CA is taken up once more, with hooks that refuse everything: it ends, and
- * tells its authorizations. */
+/* An order that is still under way at the CA is taken up once more, with hooks that refuse
+ * everything: it ends, and tells its authorizations. */
 static void begin_remove(struct issue *s)
 {
 	if (s->job->endpoint.config.removing && s->job->checkpoint.len)
@@ -380,7 +388,7 @@ static void issue_start(struct job *job)
 	s->names_n = issue_names(&job->endpoint, now, s->names, &s->left_out);
 	if (!choose_authority(s))
 		fail_with(s, ACME_OPERATOR, "unknown_authority",
-			  "the endpoint names an authority that is not in the config");
+			"the endpoint names an authority that is not in the config");
 	else if (s->intent == INTENT_REMOVE)
 		begin_remove(s);
 	else if (s->intent == INTENT_REVOKE)

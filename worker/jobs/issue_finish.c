@@ -1,4 +1,5 @@
-/* How an issue job ends: what it leaves in the endpoint's record, on the streams and in the plan. */
+/* How an issue job ends: what it leaves in the endpoint's record, on the streams and in the plan.
+ */
 #include "common/clock.h"
 #include "common/event.h"
 #include "common/log.h"
@@ -36,12 +37,12 @@ static void describe_failure(const struct endpoint *e, struct condition *c)
 	char when[CLOCK_RFC3339_LEN];
 
 	c->code = i->code[0] ? i->code : "issuance_failing";
-	c->severity = condition_severity(e->cert.not_before_ms, e->has_cert ? e->cert.not_after_ms : 0,
-					 i->failed_ms);
+	c->severity = condition_severity(
+		e->cert.not_before_ms, e->has_cert ? e->cert.not_after_ms : 0, i->failed_ms);
 	c->actor = i->actor;
 	c->deadline_ms = e->has_cert ? e->cert.not_after_ms : 0;
 	snprintf(c->text, sizeof c->text, "%s of %s failed (%u in a row): %s",
-		 e->has_cert ? "Renewal" : "Issuance", e->config.names[0], i->failures, i->detail);
+		e->has_cert ? "Renewal" : "Issuance", e->config.names[0], i->failures, i->detail);
 	snprintf(c->fix, sizeof c->fix, "certfleet endpoint show %s", e->config.id);
 	snprintf(c->next, sizeof c->next, "tried again at %s", clock_rfc3339(i->next_ms, when));
 }
@@ -49,14 +50,15 @@ static void describe_failure(const struct endpoint *e, struct condition *c)
 static void put_conditions(struct issue *s, int64_t now)
 {
 	const struct endpoint *e = &s->job->endpoint;
-	struct condition c = { 0 };
+	struct condition c = {0};
 	size_t n = 0;
 
 	if (e->issuance.failures) {
 		describe_failure(e, &c);
 		n = 1;
 	}
-	conditions_update(s->outcome, "ai", &s->job->conditions, s->job->id, e->config.tenant, &c, n, now);
+	conditions_update(
+		s->outcome, "ai", &s->job->conditions, s->job->id, e->config.tenant, &c, n, now);
 }
 
 /* --- the common end */
@@ -112,9 +114,9 @@ static void log_failure(const struct issue *s, const struct acme_failure *f)
 	char when[CLOCK_RFC3339_LEN];
 
 	LOG(WARN, "issuance_failed", LF("endpoint", s->job->id), LF("authority", s->authority),
-	    LF("code", f->code), LF("class", acme_class_name(f->class)), LF("step", f->step),
-	    LF("name", f->failed_name), LF("detail", f->detail),
-	    LF("again", clock_rfc3339(s->job->endpoint.issuance.next_ms, when)));
+		LF("code", f->code), LF("class", acme_class_name(f->class)), LF("step", f->step),
+		LF("name", f->failed_name), LF("detail", f->detail),
+		LF("again", clock_rfc3339(s->job->endpoint.issuance.next_ms, when)));
 }
 
 void issue_fail(struct issue *s, const struct acme_failure *f)
@@ -151,7 +153,7 @@ static int64_t first_ari_poll(const struct issue *s, int64_t now)
 }
 
 static int read_leaf(struct issue *s, const struct chain *chain, struct endpoint_cert *x,
-		     struct cert_info *info, struct why *why)
+	struct cert_info *info, struct why *why)
 {
 	const struct endpoint_cert *old = &s->job->endpoint.cert;
 	int64_t now = clock_wall_ms();
@@ -201,8 +203,8 @@ static int put_key(struct issue *s, EVP_PKEY *key)
 
 	if (!err)
 		err = vault_seal(s->w->vault, VAULT_CERTIFICATES,
-				 endpoint_key_place(s->job->id, false, place), packed.data, packed.len,
-				 &sealed);
+			endpoint_key_place(s->job->id, false, place), packed.data, packed.len,
+			&sealed);
 	if (!err)
 		outcome_set_buf(s->outcome, "k", &sealed);
 	return err;
@@ -212,20 +214,20 @@ static void tell(struct issue *s, const struct cert_info *info, const char *repl
 {
 	const struct endpoint *e = &s->job->endpoint;
 	_buf_release_ struct buf data = BUF_INIT(EVENT_DATA_MAX);
-	_mem_free_ char *id = mem_printf("%s/%s/%s", replaced[0] ? "renewed" : "issued", s->job->id,
-					 e->cert.serial);
+	_mem_free_ char *id = mem_printf(
+		"%s/%s/%s", replaced[0] ? "renewed" : "issued", s->job->id, e->cert.serial);
 	char until[CLOCK_RFC3339_LEN];
-	_mem_free_ char *text = mem_printf("serial %s by %s, valid until %s", e->cert.serial, s->authority,
-					   clock_rfc3339(e->cert.not_after_ms, until));
+	_mem_free_ char *text = mem_printf("serial %s by %s, valid until %s", e->cert.serial,
+		s->authority, clock_rfc3339(e->cert.not_after_ms, until));
 
 	event_certificate(&data, e, info->issuer, replaced);
 	outcome_event(s->outcome, replaced[0] ? EVENT_RENEWED : EVENT_ISSUED, id, &data);
 	outcome_timeline(s->outcome, clock_wall_ms(), replaced[0] ? "renewed" : "issued", text);
 	outcome_expiry(s->outcome, e->cert.not_after_ms);
 	metric_inc(&stats_orders, LABELS(s->authority, replaced[0] ? "renewed" : "issued"));
-	LOG(INFO, replaced[0] ? "certificate_renewed" : "certificate_issued", LF("endpoint", s->job->id),
-	    LF("authority", s->authority), LF("serial", e->cert.serial), LF("until", until),
-	    LF("replaces", replaced));
+	LOG(INFO, replaced[0] ? "certificate_renewed" : "certificate_issued",
+		LF("endpoint", s->job->id), LF("authority", s->authority),
+		LF("serial", e->cert.serial), LF("until", until), LF("replaces", replaced));
 }
 
 static void adopt(struct issue *s, struct endpoint_cert *x)
@@ -236,18 +238,18 @@ static void adopt(struct issue *s, struct endpoint_cert *x)
 	endpoint_cert_release(&e->cert);
 	e->cert = *x;
 	e->has_cert = true;
-	e->issuance = (struct endpoint_issuance){ .ordered_ms = e->issuance.ordered_ms,
-						  .revoked_ms = e->issuance.revoked_ms };
+	e->issuance = (struct endpoint_issuance){
+		.ordered_ms = e->issuance.ordered_ms, .revoked_ms = e->issuance.revoked_ms};
 	if (!had) /* a revocation asked for before there was anything to revoke has been met */
 		e->issuance.revoked_ms = clock_wall_ms();
 }
 
 int issue_take_certificate(struct issue *s, struct acme_result *r)
 {
-	struct endpoint_cert x = { 0 };
+	struct endpoint_cert x = {0};
 	struct cert_info info;
-	struct acme_failure f = { .class = ACME_BACKOFF, .scope = ACME_ORDER, .code = "chain_wrong" };
-	struct why why = { "" };
+	struct acme_failure f = {.class = ACME_BACKOFF, .scope = ACME_ORDER, .code = "chain_wrong"};
+	struct why why = {""};
 	char replaced[sizeof x.serial];
 	int err = read_leaf(s, r->chain, &x, &info, &why);
 
@@ -259,7 +261,8 @@ int issue_take_certificate(struct issue *s, struct acme_result *r)
 		issue_fail(s, &f);
 		return err;
 	}
-	snprintf(replaced, sizeof replaced, "%s", s->job->endpoint.has_cert ? s->job->endpoint.cert.serial : "");
+	snprintf(replaced, sizeof replaced, "%s",
+		s->job->endpoint.has_cert ? s->job->endpoint.cert.serial : "");
 	adopt(s, &x);
 	outcome_set(s->outcome, "o", NULL, 0);
 	tell(s, &info, replaced);

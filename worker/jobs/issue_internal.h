@@ -5,28 +5,29 @@
 #include "worker/jobs/job.h"
 
 #define REASON_KEY_COMPROMISE 1 /* RFC 5280, 5.3.1 */
-#define COMPROMISED_MS CLOCK_HOUR_MS /* a leaked key's certificate waits so long for its successor */
+#define COMPROMISED_MS \
+	CLOCK_HOUR_MS /* a leaked key's certificate waits so long for its successor */
 
 struct issue {
-	struct job *job;            /* NULL once stopped */
+	struct job *job; /* NULL once stopped */
 	struct worker *w;
-	enum job_intent intent;     /* as decided now */
+	enum job_intent intent; /* as decided now */
 	char authority[ENDPOINT_AUTHORITY_MAX + 1];
 	struct acme_order *order;
-	int64_t ordered_ms;         /* when it was started here; Unix time */
-	unsigned pending;           /* callbacks that will still come */
+	int64_t ordered_ms;                    /* when it was started here; Unix time */
+	unsigned pending;                      /* callbacks that will still come */
 	const char *names[ENDPOINT_NAMES_MAX]; /* what is ordered; borrowed from the endpoint */
 	size_t names_n;
-	bool left_out;              /* some names of the config are not ordered */
-	bool asked;                 /* a person or program asked for this renewal */
-	bool replaces;              /* ARI's exemption is claimed */
-	unsigned stale_left;        /* authorizations that are being deactivated */
+	bool left_out;       /* some names of the config are not ordered */
+	bool asked;          /* a person or program asked for this renewal */
+	bool replaces;       /* ARI's exemption is claimed */
+	unsigned stale_left; /* authorizations that are being deactivated */
 	bool stale_failed;
 	struct acme_failure stale_failure;
-	struct outcome *outcome;    /* what is known so far for the finish */
-	char **leaving;             /* names whose claims are given up; owned */
+	struct outcome *outcome; /* what is known so far for the finish */
+	char **leaving;          /* names whose claims are given up; owned */
 	size_t leaving_n;
-	unsigned char *old_der;     /* the certificate to revoke, when it is replaced first */
+	unsigned char *old_der; /* the certificate to revoke, when it is replaced first */
 	size_t old_der_len;
 };
 
@@ -34,20 +35,22 @@ struct issue {
 
 /** What to do now. false: nothing is due; the job ends and *need says when it is. */
 bool issue_decide(const struct endpoint *e, enum job_lane lane, const struct needs_policy *policy,
-		  int64_t now_ms, struct need *need);
-/** The names to order: all that the config needs, less those that cannot be validated once half of what the
- * renewal plan left is gone. Returns how many; *left_out tells that some are missing. */
+	int64_t now_ms, struct need *need);
+/** The names to order: all that the config needs, less those that cannot be validated once half of
+ * what the renewal plan left is gone. Returns how many; *left_out tells that some are missing. */
 size_t issue_names(const struct endpoint *e, int64_t now_ms, const char **names, bool *left_out);
 /** Records a failure: how many, until when to wait, whose turn it is. now is Unix ms. */
 void issue_note_failure(struct endpoint *e, const char *authority, const struct acme_failure *f,
-			int64_t now_ms, double jitter);
-/** A new ARI window: keeps the instant drawn before if the window is the same; else draws one. roll in [0, 1). */
+	int64_t now_ms, double jitter);
+/** A new ARI window: keeps the instant drawn before if the window is the same; else draws one. roll
+ * in [0, 1). */
 void issue_note_window(struct endpoint_cert *x, int64_t start_ms, int64_t end_ms, int64_t again_ms,
-		       double roll, int64_t now_ms);
+	double roll, int64_t now_ms);
 
 /* issue_finish.c */
 
-/** Writes what follows from e for people and the plan (state, next, conditions) and ends the job. */
+/** Writes what follows from e for people and the plan (state, next, conditions) and ends the job.
+ */
 void issue_finish(struct issue *s);
 void issue_fail(struct issue *s, const struct acme_failure *f);
 int issue_take_certificate(struct issue *s, struct acme_result *r);
@@ -57,7 +60,8 @@ void issue_order(struct issue *s);
 void issue_hold(struct issue *s);
 /** A callback has come: false if the job was stopped meanwhile (s may be gone). */
 bool issue_resume(struct issue *s);
-/* issue_release.c: names that leave. issue_names_released() goes on once their authorizations are dealt with. */
+/* issue_release.c: names that leave. issue_names_released() goes on once their authorizations are
+ * dealt with. */
 void issue_release_names(struct issue *s);
 void issue_names_released(struct issue *s);
 /* issue.c */

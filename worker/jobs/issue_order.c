@@ -46,18 +46,20 @@ static void save(struct again *again, void *arg)
 	struct saving *s = arg;
 
 	s->again = again;
-	queue_checkpoint(s->queue, s->id, s->token, s->field.data, s->field.len, s->barrier,
-			 on_saved, s);
+	queue_checkpoint(
+		s->queue, s->id, s->token, s->field.data, s->field.len, s->barrier, on_saved, s);
 }
 
-static void hook_checkpoint(void *arg, const struct acme_checkpoint *c, bool barrier, acme_done_fn *done,
-			    void *done_arg)
+static void hook_checkpoint(void *arg, const struct acme_checkpoint *c, bool barrier,
+	acme_done_fn *done, void *done_arg)
 {
 	struct issue *s = arg;
 	struct saving *saving;
 	int err;
 
-	if (!s->job || s->intent == INTENT_REMOVE) { /* an endpoint that leaves gets no certificate any more */
+	if (!s->job ||
+		s->intent ==
+			INTENT_REMOVE) { /* an endpoint that leaves gets no certificate any more */
 		done(done_arg, s->job ? CF_EREFUSED : CF_ECANCELED);
 		return;
 	}
@@ -76,7 +78,8 @@ static void hook_checkpoint(void *arg, const struct acme_checkpoint *c, bool bar
 	again_start(s->w, save, saving_free, saving, done, done_arg);
 }
 
-static void hook_publish(void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
+static void hook_publish(
+	void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
 {
 	struct issue *s = arg;
 
@@ -86,7 +89,8 @@ static void hook_publish(void *arg, const struct acme_challenge *c, acme_done_fn
 		challenge_publish(s->w, s->job->endpoint.config.tenant, c, done, done_arg);
 }
 
-static void hook_visible(void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
+static void hook_visible(
+	void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
 {
 	struct issue *s = arg;
 
@@ -96,7 +100,8 @@ static void hook_visible(void *arg, const struct acme_challenge *c, acme_done_fn
 		challenge_visible(s->w, s->job->endpoint.config.tenant, c, done, done_arg);
 }
 
-static void hook_unpublish(void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
+static void hook_unpublish(
+	void *arg, const struct acme_challenge *c, acme_done_fn *done, void *done_arg)
 {
 	struct issue *s = arg;
 
@@ -112,7 +117,8 @@ static void hook_progress(void *arg, const char *step, const char *sentence, int
 
 	(void)since_ms;
 	if (s->job)
-		LOG(DEBUG, "order_step", LF("endpoint", s->job->id), LF("step", step), LF("what", sentence));
+		LOG(DEBUG, "order_step", LF("endpoint", s->job->id), LF("step", step),
+			LF("what", sentence));
 }
 
 static const struct acme_hooks hooks = {
@@ -131,7 +137,8 @@ static void note_authorizations(struct issue *s, const struct acme_result *r)
 		const struct acme_authorization *z = &r->authorizations[i];
 
 		outcome_authz(s->outcome, z->name, s->authority, z->url,
-			      z->expires_wall_ms ? z->expires_wall_ms : clock_wall_ms() + 30 * CLOCK_DAY_MS);
+			z->expires_wall_ms ? z->expires_wall_ms
+					   : clock_wall_ms() + 30 * CLOCK_DAY_MS);
 	}
 }
 
@@ -141,7 +148,8 @@ static void deactivate_own(struct issue *s, const struct acme_result *r)
 	buf_clear(&s->job->checkpoint);
 	for (size_t i = 0; i < r->n_authorizations; i++) {
 		const struct acme_authorization *z = &r->authorizations[i];
-		const struct queue_authz authz = { .name = z->name, .authority = s->authority, .url = z->url };
+		const struct queue_authz authz = {
+			.name = z->name, .authority = s->authority, .url = z->url};
 
 		issue_deactivate(s, &authz, z->name);
 	}
@@ -169,7 +177,7 @@ static bool order_without_rejected(struct issue *s, const struct acme_failure *f
 		return false;
 	}
 	LOG(WARN, "names_rejected", LF("endpoint", s->job->id), LF("authority", s->authority),
-	    LF_INT("left", kept), LF("why", f->detail));
+		LF_INT("left", kept), LF("why", f->detail));
 	s->names_n = kept;
 	s->left_out = true;
 	issue_order(s);
@@ -182,11 +190,12 @@ static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 	const char *next = authorities_after(s->w->authorities, s->authority);
 	bool chosen = s->job->endpoint.config.authority[0] != '\0';
 
-	if (chosen || !next || (f->class != ACME_OTHER_AUTHORITY &&
-				!(f->class == ACME_BACKOFF && f->scope == ACME_AUTHORITY)))
+	if (chosen || !next ||
+		(f->class != ACME_OTHER_AUTHORITY &&
+			!(f->class == ACME_BACKOFF && f->scope == ACME_AUTHORITY)))
 		return false;
-	LOG(WARN, "authority_changed", LF("endpoint", s->job->id), LF("from", s->authority), LF("to", next),
-	    LF("why", f->detail));
+	LOG(WARN, "authority_changed", LF("endpoint", s->job->id), LF("from", s->authority),
+		LF("to", next), LF("why", f->detail));
 	snprintf(s->authority, sizeof s->authority, "%s", next);
 	s->replaces = false;
 	buf_clear(&s->job->checkpoint);
@@ -194,7 +203,8 @@ static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 	return true;
 }
 
-/* While Redis was away our responders could not answer the CA: what it found is not the owner's doing. */
+/* While Redis was away our responders could not answer the CA: what it found is not the owner's
+ * doing. */
 static void fail_order(struct issue *s, const struct acme_failure *f)
 {
 	struct acme_failure ours = *f;
@@ -238,7 +248,8 @@ static enum acme_challenge_type to_acme(enum challenge_type t)
 	return t == CHALLENGE_DNS01 ? ACME_DNS_01 : ACME_HTTP_01;
 }
 
-/* By the verdict; when it allows nothing (a due renewal is tried all the same), whatever can exist at all. */
+/* By the verdict; when it allows nothing (a due renewal is tried all the same), whatever can exist
+ * at all. */
 static void fill_choices(const struct endpoint *e, const char *name, struct acme_identifier *out)
 {
 	enum challenge_type allowed[2];

@@ -9,7 +9,7 @@
 #define DUE_SLACK_MS 1000
 
 bool issue_decide(const struct endpoint *e, enum job_lane lane, const struct needs_policy *policy,
-		  int64_t now_ms, struct need *need)
+	int64_t now_ms, struct need *need)
 {
 	struct endpoint now = *e; /* shallow: read only */
 
@@ -45,7 +45,8 @@ size_t issue_names(const struct endpoint *e, int64_t now_ms, const char **names,
 	return kept;
 }
 
-/* Our codes for people, by what the CA said (design section 7 has the findings; these are the CA's). */
+/* Our codes for people, by what the CA said (design section 7 has the findings; these are the
+ * CA's). */
 static const char *actor_of(enum acme_class class)
 {
 	switch (class) {
@@ -70,12 +71,12 @@ static bool revoke_asked(const struct endpoint *e)
 	return e->config.revoke_asked_ms > e->issuance.revoked_ms;
 }
 
-/* Only a renewal that nobody waits for may take its time: not one that was asked for, nor other names, nor what must
- * replace a certificate before it is revoked. */
+/* Only a renewal that nobody waits for may take its time: not one that was asked for, nor other
+ * names, nor what must replace a certificate before it is revoked. */
 static bool is_routine_renewal(const struct endpoint *e, int64_t now_ms)
 {
-	return e->has_cert && e->cert.not_after_ms > now_ms && !e->cert.revoked_ms && !revoke_asked(e) &&
-	       e->config.renew_asked_ms <= e->cert.issued_ms &&
+	return e->has_cert && e->cert.not_after_ms > now_ms && !e->cert.revoked_ms &&
+	       !revoke_asked(e) && e->config.renew_asked_ms <= e->cert.issued_ms &&
 	       e->cert.wanted == endpoint_wanted(&e->config);
 }
 
@@ -89,7 +90,8 @@ static int64_t before_it_must_be_revoked(const struct endpoint *e, int64_t now_m
 	return wait < left ? wait : left;
 }
 
-static int64_t wait_for(const struct endpoint *e, const struct acme_failure *f, int64_t now_ms, double jitter)
+static int64_t wait_for(
+	const struct endpoint *e, const struct acme_failure *f, int64_t now_ms, double jitter)
 {
 	int64_t left = e->has_cert ? e->cert.not_after_ms - now_ms : 0;
 	int64_t wait;
@@ -99,14 +101,15 @@ static int64_t wait_for(const struct endpoint *e, const struct acme_failure *f, 
 	else if (f->class == ACME_BACKOFF || f->class == ACME_AT_ONCE)
 		wait = needs_backoff(e->issuance.failures > 2 ? 2 : e->issuance.failures, left);
 	else if (is_routine_renewal(e, now_ms))
-		wait = needs_renew_retry(now_ms, e->cert.not_after_ms, e->issuance.failures) - now_ms;
+		wait = needs_renew_retry(now_ms, e->cert.not_after_ms, e->issuance.failures) -
+		       now_ms;
 	else
 		wait = needs_backoff(e->issuance.failures, left);
 	return before_it_must_be_revoked(e, now_ms, wait + (int64_t)(jitter * 0.1 * (double)wait));
 }
 
 void issue_note_failure(struct endpoint *e, const char *authority, const struct acme_failure *f,
-			int64_t now_ms, double jitter)
+	int64_t now_ms, double jitter)
 {
 	struct endpoint_issuance *i = &e->issuance;
 
@@ -119,7 +122,7 @@ void issue_note_failure(struct endpoint *e, const char *authority, const struct 
 }
 
 void issue_note_window(struct endpoint_cert *x, int64_t start_ms, int64_t end_ms, int64_t again_ms,
-		       double roll, int64_t now_ms)
+	double roll, int64_t now_ms)
 {
 	bool same = x->ari_start_ms == start_ms && x->ari_end_ms == end_ms;
 
