@@ -132,7 +132,7 @@ void issue_fail(struct issue *s, const struct acme_failure *f)
 	event_failed(&data, e, s->authority, f, e->issuance.next_ms);
 	outcome_event(s->outcome, EVENT_FAILED, id, &data);
 	outcome_timeline(s->outcome, now, "failed", f->detail);
-	if (!f->resumable && s->job->checkpoint.len)
+	if (!f->resumable) /* whoever wrote it, this run or one before */
 		outcome_set(s->outcome, "o", NULL, 0);
 	issue_finish(s);
 }
