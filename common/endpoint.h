@@ -139,6 +139,9 @@ struct endpoint_issuance {
 	char actor[16];                   /* owner, operator, authority, nobody */
 	char challenge[16];               /* which one was used last */
 	int64_t revoked_ms;
+	int64_t wait_ms;      /* the ticket that the quota ledger gave: no order before */
+	uint64_t wait_wanted; /* endpoint_wanted() of the config that it was given for */
+	char wait[193];       /* on which limit: "ca allows 300 new orders in 3h" */
 };
 
 int endpoint_issuance_encode(const struct endpoint_issuance *i, struct buf *out);
@@ -208,6 +211,8 @@ enum endpoint_ready {
 	READY_YES,
 };
 enum endpoint_ready endpoint_ready(const struct endpoint *e);
+/** When the quota ledger lets the order for this config come; 0: it does not wait. */
+int64_t endpoint_quota_ticket(const struct endpoint *e);
 /** Challenge types that the verdict allows for a name, best first (dns-01 when its CNAME is right,
  * http-01 for external names without wildcard); with nothing certain, what is unsure. Returns how
  * many were put in out[2]. */

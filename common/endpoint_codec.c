@@ -322,6 +322,9 @@ int endpoint_issuance_encode(const struct endpoint_issuance *i, struct buf *out)
 	put_text(out, "ac", i->actor);
 	put_text(out, "ch", i->challenge);
 	put_int(out, "rv", i->revoked_ms);
+	put_int(out, "w", i->wait_ms);
+	put_int(out, "ww", (int64_t)i->wait_wanted);
+	put_text(out, "wt", i->wait);
 	return close_record(out, map);
 }
 
@@ -329,6 +332,7 @@ int endpoint_issuance_decode(
 	const void *bytes, size_t n, struct endpoint_issuance *out, struct why *why)
 {
 	struct endpoint_issuance i = {0};
+	int64_t wanted = 0;
 	struct mp_doc doc;
 	struct mp root;
 	int err = read_record(&doc, bytes, n, &root, why);
@@ -344,6 +348,10 @@ int endpoint_issuance_decode(
 	mp_opt_text(&root, "ac", i.actor, sizeof i.actor);
 	mp_opt_text(&root, "ch", i.challenge, sizeof i.challenge);
 	mp_opt_int(&root, "rv", &i.revoked_ms);
+	mp_opt_int(&root, "w", &i.wait_ms);
+	mp_opt_int(&root, "ww", &wanted);
+	mp_opt_text(&root, "wt", i.wait, sizeof i.wait);
+	i.wait_wanted = (uint64_t)wanted;
 	err = mp_err(&doc);
 	if (!err)
 		*out = i;

@@ -25,6 +25,13 @@ uint64_t endpoint_wanted(const struct endpoint_config *c)
 	return h >> 1; /* fits an int64_t */
 }
 
+int64_t endpoint_quota_ticket(const struct endpoint *e)
+{
+	const struct endpoint_issuance *i = &e->issuance;
+
+	return i->wait_ms && i->wait_wanted == endpoint_wanted(&e->config) ? i->wait_ms : 0;
+}
+
 static enum endpoint_ready name_ready(const struct endpoint *e, const char *name)
 {
 	const struct name_verdict *v = endpoint_verdict_of(&e->verdict, name);
@@ -107,7 +114,8 @@ static enum endpoint_state say(enum endpoint_state s, char *code, const char *te
 	return s;
 }
 
-static enum endpoint_state state_without_certificate(const struct endpoint *e, char *code)
+static enum endpoint_state state_without_certificate(
+	const struct endpoint *e, int64_t now_ms, char *code)
 {
 	if (e->jobs[QUEUE_ISSUE].where == JOB_RUNNING)
 		return say(STATE_PROVISIONING, code, "ordering");
@@ -115,12 +123,14 @@ static enum endpoint_state state_without_certificate(const struct endpoint *e, c
 		return say(STATE_PROVISIONING, code, "not_looked_at");
 	if (endpoint_ready(e) == READY_NO)
 		return say(STATE_WAITING_DNS, code, first_finding(e));
-	return say(STATE_PROVISIONING, code, "ready");
+	return say(STATE_PROVISIONING, code,
+		now_ms < endpoint_quota_ticket(e) ? "waiting_quota" : "ready");
 }
 
 enum endpoint_state endpoint_state_of(const struct endpoint *e, int64_t now_ms, char *code)
 {
 	bool valid = e->has_cert && !e->cert.revoked_ms;
+	const char *finding;
 
 	if (e->config.removing)
 		return say(STATE_REMOVING, code, "");
@@ -131,8 +141,10 @@ enum endpoint_state endpoint_state_of(const struct endpoint *e, int64_t now_ms, 
 	if (e->issuance.failures)
 		return say(STATE_FAILING, code, e->issuance.code);
 	if (!valid)
-		return state_without_certificate(e, code);
+		return state_without_certificate(e, now_ms, code);
 	if (e->cert.partial)
 		return say(STATE_PARTIAL, code, first_finding(e));
-	return say(STATE_ACTIVE, code, first_finding(e));
+	finding = first_finding(e);
+	return say(STATE_ACTIVE, code,
+		!finding[0] && now_ms < endpoint_quota_ticket(e) ? "waiting_quota" : finding);
 }

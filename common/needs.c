@@ -106,14 +106,20 @@ struct need needs_verify(
 	return need(INTENT_LOOK, LANE_NORMAL, v->looked_ms + jittered(interval, jitter), "waiting");
 }
 
+/* No order before: the pause after a failure, and the turn that the quota ledger gave. */
+static int64_t order_after(const struct endpoint *e)
+{
+	return max64(e->issuance.next_ms, endpoint_quota_ticket(e));
+}
+
 /* Waiting after a failure ends early when DNS changed since: what explained it may be gone. */
 static int64_t not_before(const struct endpoint *e)
 {
 	bool owner = e->issuance.actor[0] == 'o' && e->issuance.actor[1] == 'w';
 
 	if (owner && e->has_verdict && e->verdict.changed_ms > e->issuance.failed_ms)
-		return 0;
-	return e->issuance.next_ms;
+		return endpoint_quota_ticket(e);
+	return order_after(e);
 }
 
 static struct need provision(const struct endpoint *e, int64_t now_ms, double jitter,
@@ -124,7 +130,7 @@ static struct need provision(const struct endpoint *e, int64_t now_ms, double ji
 		return need(INTENT_PROVISION, lane, max64(now_ms, not_before(e)), why);
 	case READY_UNSURE:
 		return need(INTENT_PROVISION, LANE_NORMAL,
-			max64(max64(now_ms, e->issuance.next_ms),
+			max64(max64(now_ms, order_after(e)),
 				e->issuance.ordered_ms + jittered(UNSURE_RETRY_MS, jitter)),
 			"unsure");
 	case READY_NO:
@@ -144,7 +150,7 @@ static struct need renewal(const struct endpoint *e, int64_t now_ms)
 	const char *why = x->ari_start_ms ? "ari_window" : "lifetime";
 
 	if (e->config.renew_asked_ms > x->issued_ms)
-		return need(INTENT_RENEW, LANE_PERSON, max64(now_ms, e->issuance.next_ms), "asked");
+		return need(INTENT_RENEW, LANE_PERSON, max64(now_ms, order_after(e)), "asked");
 	if (x->ari_next_ms && x->ari_next_ms < due) {
 		due = x->ari_next_ms;
 		why = "ari_poll";
@@ -152,6 +158,10 @@ static struct need renewal(const struct endpoint *e, int64_t now_ms)
 	if (e->issuance.failures) {
 		due = max64(due, e->issuance.next_ms);
 		why = "retry";
+	}
+	if (endpoint_quota_ticket(e) > due) {
+		due = endpoint_quota_ticket(e);
+		why = "waiting_quota";
 	}
 	/* Past half of what the plan left, others can wait. */
 	if (now_ms > x->renew_at_ms + (x->not_after_ms - x->renew_at_ms) / 2)
@@ -170,8 +180,7 @@ struct need needs_issue(
 		return need(
 			INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "removed");
 	if (e->config.revoke_asked_ms > e->issuance.revoked_ms && e->has_cert)
-		return need(
-			INTENT_REVOKE, LANE_PERSON, max64(now_ms, e->issuance.next_ms), "asked");
+		return need(INTENT_REVOKE, LANE_PERSON, max64(now_ms, order_after(e)), "asked");
 	if (!valid)
 		return provision(
 			e, now_ms, jitter, LANE_NORMAL, e->has_cert ? "revoked" : "dns_right");

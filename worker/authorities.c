@@ -270,6 +270,13 @@ int64_t authorities_ari_every(struct authorities *all, const char *name)
 	return a ? a->config->renewal_info_every_ms : CLOCK_DAY_MS;
 }
 
+const struct config_limits *authorities_limits(struct authorities *all, const char *name)
+{
+	struct authority *a = find(all, name);
+
+	return a ? &a->config->limits : NULL;
+}
+
 const char *authorities_after(struct authorities *all, const char *name)
 {
 	struct authority *a = find(all, name);

@@ -10,6 +10,7 @@
 #include "worker/acme/acme.h"
 
 struct worker;
+struct config_limits;
 struct authorities;
 
 /** Reads EAB keys; asks no CA anything yet. Errors name the authority and the file. */
@@ -19,6 +20,8 @@ void authorities_free(struct authorities *all);
 struct acme_authority *authorities_get(struct authorities *all, const char *name);
 /** Its name as in the config ("" gives the first's); NULL if unknown. */
 const char *authorities_name(struct authorities *all, const char *name);
+/** What it allows, by the config; NULL if unknown. */
+const struct config_limits *authorities_limits(struct authorities *all, const char *name);
 /** How often the CA is asked for renewal information at least, in ms. */
 int64_t authorities_ari_every(struct authorities *all, const char *name);
 /** The next in the config's order of preference; NULL after the last. */

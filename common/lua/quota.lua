@@ -2,7 +2,8 @@
 -- quota reserve ONCE TICKET PRIORITY (KEY BURST PERIOD_MS COST)… : spends COST of each limit, or of none: [wait_ms,
 -- ticket, which]. wait 0: spent, and a repeat with the same ONCE ('' for none) spends nothing more. Else the limit
 -- numbered `which` is used up, and the caller comes again at `ticket` (and says so then): no two get the same one.
--- Who has no ticket, and no priority (renewals), stands behind those who wait.
+-- Who has no ticket, and no priority (renewals), stands behind those who wait. Who comes before the time on the
+-- ticket keeps it.
 -- quota refund ONCE (KEY BURST PERIOD_MS COST)… : gives back what ONCE spent: 1, or 0 if it spent nothing.
 -- quota block (KEY BURST PERIOD_MS UNTIL_MS)… : nothing is left of the limit before UNTIL (an authority said so): 1.
 -- A limit is a bucket of BURST that refills one in PERIOD_MS (GCRA). quota:KEY is when it will be full again, in ms;
@@ -61,7 +62,7 @@ local function judge(list, ticket, tail)
 		local behind = not untouched and (ticket == 0 or ticket > NOW) and time_of(item.key .. tail) > NOW
 		if wait > 0 or behind then
 			blocked[#blocked + 1] = item
-			local own = ticket > 0 and ticket <= NOW and NOW + wait or ticket_for(item, wait, tail)
+			local own = ticket > 0 and math.max(NOW + wait, ticket) or ticket_for(item, wait, tail)
 			if own > latest then
 				latest, which = own, i
 			end
@@ -79,7 +80,9 @@ local function reserve(once, ticket, tail, list)
 	if which > 0 then
 		latest = math.max(latest, NOW + 1)
 		for _, item in ipairs(blocked) do
-			put(item.key .. tail, math.max(latest, time_of(item.key .. tail)))
+			if latest ~= ticket then
+				put(item.key .. tail, math.max(latest, time_of(item.key .. tail)))
+			end
 		end
 		return {latest - NOW, latest, which}
 	end

@@ -458,10 +458,15 @@ static void verdict_part(const struct facts *f, const struct view *view, struct 
 static void issuance_part(const struct facts *f, const struct view *view, struct buf *out)
 {
 	const struct endpoint_issuance *i = &f->endpoint.issuance;
+	int64_t ticket = endpoint_quota_ticket(&f->endpoint);
 
-	if (i->failures == 0 && i->ordered_ms == 0 && !f->endpoint.has_checkpoint)
+	if (i->failures == 0 && i->ordered_ms == 0 && !f->endpoint.has_checkpoint && ticket == 0)
 		return;
 	title(out, view, "Issuing");
+	if (ticket != 0) {
+		line(out, view, 2, "waiting for", "quota: %s", i->wait);
+		time_line(out, view, 2, "its turn", ticket);
+	}
 	if (f->endpoint.has_checkpoint)
 		line(out, view, 2, "order", "one is open at the authority");
 	if (i->ordered_ms != 0)

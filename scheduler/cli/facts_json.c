@@ -107,16 +107,26 @@ json_t *facts_certificate_json(const struct facts *f)
 	return j;
 }
 
+static json_t *waiting_json(const struct endpoint *e)
+{
+	int64_t ticket = endpoint_quota_ticket(e);
+
+	if (ticket == 0)
+		return json_null();
+	return json_pack(
+		"{s:o s:o}", "limit", text_or_null(e->issuance.wait), "until", json_time(ticket));
+}
+
 static json_t *issuance_json(const struct endpoint *e)
 {
 	const struct endpoint_issuance *i = &e->issuance;
 
-	return json_pack("{s:I s:o s:o s:o s:o s:o s:o s:o s:b}", "failures",
+	return json_pack("{s:I s:o s:o s:o s:o s:o s:o s:o s:b s:o}", "failures",
 		(json_int_t)i->failures, "failed", json_time(i->failed_ms), "next",
 		json_time(i->next_ms), "ordered", json_time(i->ordered_ms), "code",
 		text_or_null(i->code), "detail", text_or_null(i->detail), "actor",
 		text_or_null(i->actor), "challenge", text_or_null(i->challenge), "order_open",
-		e->has_checkpoint);
+		e->has_checkpoint, "waiting_quota", waiting_json(e));
 }
 
 json_t *facts_job_json(const struct facts *f, enum queue_id q)

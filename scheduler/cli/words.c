@@ -16,6 +16,8 @@ static const struct words TABLE[] = {
 	{"not_looked_at", "its DNS was not looked at yet",
 		"A worker looks within seconds, if one runs."},
 	{"ready", "DNS is right, and an order is due", ""},
+	{"waiting_quota", "what the authority allows is used up, and its turn will come",
+		"certfleet orders by itself at the time shown below."},
 	{"ordering", "an order runs at the authority", ""},
 	{"unproven", "nothing in DNS shows yet that the name's owner means this tenant",
 		"Create the _acme-challenge record as shown."},

@@ -23,6 +23,7 @@ static void issue_free(struct issue *s)
 		free(s->leaving[i]);
 	free(s->leaving);
 	free(s->old_der);
+	issue_quota_release(s);
 	free(s);
 }
 

@@ -2,11 +2,22 @@
 #pragma once
 
 #include "worker/acme/acme.h"
+#include "worker/jobs/issue_quota.h"
 #include "worker/jobs/job.h"
 
 #define REASON_KEY_COMPROMISE 1 /* RFC 5280, 5.3.1 */
 #define COMPROMISED_MS \
 	CLOCK_HOUR_MS /* a leaked key's certificate waits so long for its successor */
+
+/* What the order at hand spends of its authority's limits. */
+struct issue_quota {
+	struct quota_touch *touches; /* owned; NULL: it spends nothing */
+	size_t n;
+	char once[256]; /* names the intent in the ledger */
+	bool spent;     /* by this job */
+	bool refused;   /* the CA said rateLimited, and the ledger is asked for a turn */
+	struct acme_failure refusal;
+};
 
 struct issue {
 	struct job *job; /* NULL once stopped */
@@ -24,6 +35,7 @@ struct issue {
 	unsigned stale_left; /* authorizations that are being deactivated */
 	bool stale_failed;
 	struct acme_failure stale_failure;
+	struct issue_quota quota;
 	struct outcome *outcome; /* what is known so far for the finish */
 	char **leaving;          /* names whose claims are given up; owned */
 	size_t leaving_n;
@@ -56,10 +68,24 @@ void issue_fail(struct issue *s, const struct acme_failure *f);
 int issue_take_certificate(struct issue *s, struct acme_result *r);
 
 /* issue_order.c */
+/** Places the order, or goes on with the one under way; waits for quota when it must. */
 void issue_order(struct issue *s);
+void issue_place_order(struct issue *s);
 void issue_hold(struct issue *s);
 /** A callback has come: false if the job was stopped meanwhile (s may be gone). */
 bool issue_resume(struct issue *s);
+/* issue_quota.c */
+
+/** Which limits the order to come touches. */
+void issue_quota_begin(struct issue *s);
+/** Spends of them, then issue_place_order(); or the job ends, and its turn comes later. quota.n
+ * ≥ 1. */
+void issue_quota_reserve(struct issue *s);
+/** After an order, before anything else is made of its result. */
+void issue_quota_settle(struct issue *s, const struct acme_result *r);
+/** The CA said rateLimited about a limit of the ledger: true if the job waits for its turn then. */
+bool issue_quota_refused(struct issue *s, const struct acme_result *r);
+void issue_quota_release(struct issue *s);
 /* issue_release.c: names that leave. issue_names_released() goes on once their authorizations are
  * dealt with. */
 void issue_release_names(struct issue *s);

@@ -231,12 +231,14 @@ static void on_order(void *arg, struct acme_result *r)
 		return;
 	}
 	note_authorizations(s, r);
+	issue_quota_settle(s, r);
 	if (r->ok) {
 		if (!issue_take_certificate(s, r))
 			issue_after_order(s);
 		return;
 	}
-	if ((f->n_rejected && order_without_rejected(s, f)) || order_elsewhere(s, f))
+	if ((f->n_rejected && order_without_rejected(s, f)) || order_elsewhere(s, f) ||
+		issue_quota_refused(s, r))
 		return;
 	fail_order(s, f);
 }
@@ -282,7 +284,27 @@ static bool read_checkpoint(struct issue *s, struct checkpoint *out)
 	return true;
 }
 
+static bool order_is_open(struct issue *s)
+{
+	struct checkpoint c;
+	bool has = read_checkpoint(s, &c);
+	bool open = has && c.value.order_url;
+
+	if (has)
+		checkpoint_release(&c);
+	return open;
+}
+
 void issue_order(struct issue *s)
+{
+	issue_quota_begin(s);
+	if (!s->quota.n || order_is_open(s))
+		issue_place_order(s);
+	else
+		issue_quota_reserve(s);
+}
+
+void issue_place_order(struct issue *s)
 {
 	const struct endpoint *e = &s->job->endpoint;
 	struct acme_authority *a = authorities_get(s->w->authorities, s->authority);

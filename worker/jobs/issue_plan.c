@@ -13,8 +13,8 @@ bool issue_decide(const struct endpoint *e, enum job_lane lane, const struct nee
 {
 	struct endpoint now = *e; /* shallow: read only */
 
-	if (lane == LANE_PERSON)
-		now.issuance.next_ms = 0; /* a person who asks does not wait for a backoff */
+	if (lane == LANE_PERSON) /* who asks does not wait */
+		now.issuance.next_ms = now.issuance.wait_ms = 0;
 	*need = needs_issue(&now, policy, now_ms, needs_jitter(e->config.id));
 	return need->any && need->due_ms <= now_ms + DUE_SLACK_MS;
 }

@@ -110,6 +110,9 @@ static void verdict_certificate_and_issuance_come_back(void **state)
 	e.cert.wanted = endpoint_wanted(&e.config);
 	e.issuance.failures = 2;
 	snprintf(e.issuance.detail, sizeof e.issuance.detail, "no TXT record found");
+	e.issuance.wait_ms = NOW + 5;
+	e.issuance.wait_wanted = e.cert.wanted;
+	snprintf(e.issuance.wait, sizeof e.issuance.wait, "ca allows 3 new orders in 1h");
 	endpoint_config_encode(&e.config, &c);
 	endpoint_verdict_encode(&e.verdict, &v);
 	endpoint_cert_encode(&e.cert, &x);
@@ -128,6 +131,8 @@ static void verdict_certificate_and_issuance_come_back(void **state)
 	assert_true(back.cert.wanted == e.cert.wanted);
 	assert_int_equal(back.issuance.failures, 2);
 	assert_string_equal(back.issuance.detail, "no TXT record found");
+	assert_int_equal(endpoint_quota_ticket(&back), NOW + 5);
+	assert_string_equal(back.issuance.wait, "ca allows 3 new orders in 1h");
 	endpoint_release(&back);
 	f[3].len = 3; /* one damaged field: nothing is given out */
 	assert_int_not_equal(endpoint_decode(f, &back, NULL), 0);
@@ -204,7 +209,13 @@ static void states_by_precedence(void **state)
 	assert_int_equal(endpoint_state_of(&e, NOW, code), STATE_WAITING_DNS);
 	e.has_cert = true;
 	e.cert.not_after_ms = NOW + 1;
+	e.issuance.wait_ms = NOW + 1;
+	e.issuance.wait_wanted = endpoint_wanted(&e.config);
 	assert_int_equal(endpoint_state_of(&e, NOW, code), STATE_ACTIVE);
+	assert_string_equal(code, "waiting_quota");
+	e.issuance.wait_wanted++; /* given for another config */
+	assert_int_equal(endpoint_state_of(&e, NOW, code), STATE_ACTIVE);
+	assert_string_equal(code, "");
 	e.issuance.failures = 1;
 	assert_int_equal(endpoint_state_of(&e, NOW, code), STATE_FAILING);
 	assert_int_equal(endpoint_state_of(&e, NOW + 1, code), STATE_EXPIRED);

@@ -237,6 +237,36 @@ static void jitter_is_stable_and_spread(void **state)
 	assert_true(least < 0.05 && most > 0.95);
 }
 
+static void orders_wait_for_their_ticket(void **state)
+{
+	struct endpoint e;
+	struct need n;
+
+	(void)state;
+	make(&e, "shop.example.com");
+	look(&e, VERDICT_CAN, CLAIM_HELD);
+	e.issuance.wait_ms = NOW + CLOCK_HOUR_MS;
+	e.issuance.wait_wanted = endpoint_wanted(&e.config);
+	assert_int_equal(needs_issue(&e, &policy, NOW, 0.5).due_ms, NOW + CLOCK_HOUR_MS);
+	snprintf(e.issuance.actor, sizeof e.issuance.actor, "owner");
+	e.verdict.changed_ms = NOW; /* ends a backoff, not this */
+	assert_int_equal(needs_issue(&e, &policy, NOW, 0.5).due_ms, NOW + CLOCK_HOUR_MS);
+	snprintf(e.config.authority, sizeof e.config.authority, "other");
+	assert_int_equal(needs_issue(&e, &policy, NOW, 0.5).due_ms, NOW);
+	e.config.removing = true;
+	assert_int_equal(needs_issue(&e, &policy, NOW, 0.5).due_ms, NOW);
+	e.config.removing = false;
+	certify(&e);
+	e.cert.renew_at_ms = NOW;
+	e.issuance.wait_wanted = endpoint_wanted(&e.config);
+	n = needs_issue(&e, &policy, NOW, 0.5);
+	assert_int_equal(n.due_ms, NOW + CLOCK_HOUR_MS);
+	assert_string_equal(n.why, "waiting_quota");
+	e.cert.renew_at_ms = NOW + CLOCK_DAY_MS;
+	assert_int_equal(needs_issue(&e, &policy, NOW, 0.5).due_ms, NOW + CLOCK_DAY_MS);
+	endpoint_release(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +281,7 @@ int main(void)
 		cmocka_unit_test(backoff_is_capped_by_the_life_that_is_left),
 		cmocka_unit_test(short_lives_renew_at_half),
 		cmocka_unit_test(jitter_is_stable_and_spread),
+		cmocka_unit_test(orders_wait_for_their_ticket),
 	};
 
 	return cmocka_run_group_tests_name("needs", tests, NULL, NULL);

@@ -49,6 +49,30 @@ def test_newcomers_stand_behind_those_who_wait(fleet):
     assert reserve(fleet, ("ca:a", 100, 20, 1), priority=1)[0] == 0, "and renewals do not wait for others"
 
 
+@pytest.mark.parametrize("priority", [0, 1])
+def test_who_comes_early_keeps_the_ticket(fleet, priority):
+    limit, tail = ("ca:a", 1, HOUR, 1), ":first" if priority else ":next"
+    reserve(fleet, limit)
+    tickets = [reserve(fleet, limit)[1] for _ in range(3)]
+    before = fleet.db.get(fleet.key("quota:ca:a" + tail))
+    for ticket in tickets:
+        wait, again, _ = reserve(fleet, limit, ticket=ticket, priority=priority)
+        assert again == ticket and wait > 0
+    assert fleet.db.get(fleet.key("quota:ca:a" + tail)) == before, "and takes nobody's place"
+    assert reserve(fleet, limit)[1] == tickets[-1] + HOUR
+
+
+def test_a_look_in_a_bucket_without_its_last(fleet):
+    """Cost 0 waits exactly when one more would not fit into the whole."""
+    charge = ("ca:a", 2, HOUR, 1)
+    for charged in range(2):
+        assert reserve(fleet, ("ca:a", 1, HOUR, 0))[0] == 0, charged
+        assert reserve(fleet, charge, priority=1)[0] == 0
+    assert HOUR - 1000 < reserve(fleet, ("ca:a", 1, HOUR, 0))[0] <= HOUR
+    reserve(fleet, ("ca:b", 1, HOUR, 1))
+    assert HOUR - 1000 < reserve(fleet, ("ca:b", 1, 1, 0))[0] <= HOUR
+
+
 def test_once(fleet):
     limit = ("ca:a", 2, HOUR, 1)
     assert [reserve(fleet, limit, once="e:1")[0] for _ in range(5)] == [0] * 5

@@ -173,6 +173,10 @@ static void page_says_all(void **state)
 		f.endpoint.issuance.detail, sizeof f.endpoint.issuance.detail, "Invalid\nresponse");
 	snprintf(f.endpoint.issuance.actor, sizeof f.endpoint.issuance.actor, "owner");
 	f.endpoint.issuance.next_ms = NOW + 600000;
+	f.endpoint.issuance.wait_ms = NOW + 1200000;
+	f.endpoint.issuance.wait_wanted = endpoint_wanted(&f.endpoint.config);
+	snprintf(f.endpoint.issuance.wait, sizeof f.endpoint.issuance.wait,
+		"ca allows 3 new orders in 1h");
 	facts_page(&f, &PLAIN, &out);
 	const char *page = buf_cstr(&out);
 	assert_non_null(strstr(page,
@@ -185,6 +189,8 @@ static void page_says_all(void **state)
 	assert_non_null(strstr(page, "Certificate\n  none yet\n"));
 	assert_non_null(strstr(page, "  in words    Invalid?response\n"));
 	assert_non_null(strstr(page, "  next try    2027-01-15 08:10:00 UTC (in 10m)\n"));
+	assert_non_null(strstr(page, "  waiting for quota: ca allows 3 new orders in 1h\n"
+				     "  its turn    2027-01-15 08:20:00 UTC (in 20m)\n"));
 	assert_non_null(strstr(page, "verify  due    look"));
 	facts_release(&f);
 }
