@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SILENT_MS  2500 /* two beats missed */
 #define BEAT_MS    1000
 #define KEEP_ROW_S "60"
 #define FIELD_SIZE 2048
@@ -21,6 +22,7 @@ struct nodes {
 	struct addr *addrs[NODE_ROLES], *reading[NODE_ROLES];
 	size_t n[NODE_ROLES], reading_n[NODE_ROLES];
 	size_t rows_left;
+	int64_t silent_ms; /* when some node was last seen to have missed its beats; Unix time */
 	bool known, busy, freed;
 };
 
@@ -90,19 +92,24 @@ static void row_read(void *arg, int err, const struct reply *reply)
 		reading_over(n, !err);
 }
 
+/* reply: name, beat, name, beat, … */
 static void list_read(void *arg, int err, const struct reply *reply)
 {
 	struct nodes *n = arg;
+	int64_t now = clock_wall_ms();
 
-	n->rows_left = err ? 0 : reply_len(reply);
+	n->rows_left = err ? 0 : reply_len(reply) / 2;
 	if (n->freed || !n->rows_left) {
 		reading_over(n, !err && !n->freed);
 		return;
 	}
-	for (size_t i = 0; i < reply_len(reply); i++) {
+	for (size_t i = 0; i + 1 < reply_len(reply); i += 2) {
+		const char *beat = reply_str(reply_at(reply, i + 1), NULL);
 		_mem_free_ char *key = mem_printf(
 			"%sw:%s", redis_prefix(n->w->redis), reply_str(reply_at(reply, i), NULL));
 
+		if (beat && strtoll(beat, NULL, 10) < now - SILENT_MS)
+			n->silent_ms = now;
 		redis_commandv(n->w->redis, row_read, n, "HMGET", key, "http01", "dns01", NULL);
 	}
 }
@@ -168,8 +175,8 @@ static void on_beat(uv_timer_t *t)
 	n->busy = true;
 	number(since, clock_wall_ms() - NODES_ALIVE_MS);
 	number(limit, NODES_MAX);
-	redis_commandv(n->w->redis, list_read, n, "ZRANGEBYSCORE", all, since, "+inf", "LIMIT", "0",
-		limit, NULL);
+	redis_commandv(n->w->redis, list_read, n, "ZRANGEBYSCORE", all, since, "+inf", "WITHSCORES",
+		"LIMIT", "0", limit, NULL);
 }
 
 struct nodes *nodes_new(struct worker *w)
@@ -212,6 +219,11 @@ const struct addr *nodes_of(const struct nodes *n, enum node_role role, size_t *
 {
 	*count = n->n[role];
 	return n->addrs[role];
+}
+
+int64_t nodes_silent_ms(const struct nodes *n)
+{
+	return n->silent_ms;
 }
 
 bool nodes_known(const struct nodes *n)

@@ -26,5 +26,8 @@ void nodes_free(struct nodes *n);
 enum node_role { NODE_HTTP01, NODE_DNS01, NODE_ROLES };
 /** Addresses of the living responders; borrowed until the loop turns. */
 const struct addr *nodes_of(const struct nodes *n, enum node_role role, size_t *count);
+/** When some node was last seen to have missed its beats, without having signed off; Unix time, 0:
+ * never. A CA that asked it meanwhile found nothing, and that is nobody else's fault. */
+int64_t nodes_silent_ms(const struct nodes *n);
 /** True once the first list was read. */
 bool nodes_known(const struct nodes *n);

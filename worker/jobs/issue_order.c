@@ -7,6 +7,7 @@
 #include "worker/jobs/challenge.h"
 #include "worker/jobs/checkpoint.h"
 #include "worker/jobs/issue_internal.h"
+#include "worker/nodes.h"
 #include "worker/pool.h"
 #include "worker/worker.h"
 
@@ -203,13 +204,19 @@ static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 	return true;
 }
 
-/* While Redis was away our responders could not answer the CA: what it found is not the owner's
- * doing. */
+static bool was_our_outage(const struct issue *s)
+{
+	return s->w->redis_lost_ms >= s->ordered_ms ||
+	       nodes_silent_ms(s->w->nodes) >= s->ordered_ms;
+}
+
+/* While Redis was away, or a responder silent, the CA could not be answered: what it found is not
+ * the owner's doing. */
 static void fail_order(struct issue *s, const struct acme_failure *f)
 {
 	struct acme_failure ours = *f;
 
-	if (f->class == ACME_OWNER && s->w->redis_lost_ms >= s->ordered_ms) {
+	if (f->class == ACME_OWNER && was_our_outage(s)) {
 		ours.class = ACME_BACKOFF;
 		snprintf(ours.code, sizeof ours.code, "our_outage");
 	}
