@@ -346,7 +346,7 @@ class Stack:
 
     def serial_served(self, name):
         facts = self.served(name)
-        return facts["serial"].upper().lstrip("0") if facts else None
+        return facts["serial"] if facts else None
 
 
 def names_of(pem):

@@ -149,7 +149,7 @@ static void test_tls(void **state)
 	refused(&o, CF_ECONN, "check redis.tls.ca_file");
 	o.port = redis_server_port(server);
 	o.timeout_ms = 300;
-	refused(&o, CF_ECONN, "TLS handshake");
+	refused(&o, CF_ECONN, " TLS "); /* Redis 7 is silent, 8 answers in plain: two texts */
 	redis_server_stop(server);
 }
 
