@@ -94,6 +94,17 @@ static const struct cli_option *option_by_letter(const struct cli_option *table,
 	return NULL;
 }
 
+/* A duration, or, as one types it, a bare number of seconds. */
+static int parse_wait(const char *text, int64_t *ms)
+{
+	uint64_t seconds;
+
+	if (str_parse_u64(text, UINT32_MAX, &seconds) != 0)
+		return clock_parse_duration(text, ms);
+	*ms = (int64_t)seconds * CLOCK_SECOND_MS;
+	return 0;
+}
+
 static int check_choice(const struct cli_option *o, const char *value, struct why *why)
 {
 	size_t n = strlen(value);
@@ -122,9 +133,10 @@ static int check_value(const struct cli_option *o, const char *value, struct why
 		return check_choice(o, value, why);
 	case CLI_DURATION:
 	case CLI_DURATION_OPT:
-		if (clock_parse_duration(value, &ms) != 0)
+		if (parse_wait(value, &ms) != 0)
 			return why_set(why, CF_EINVAL,
-				"--%s: expected a duration such as 45s or 1h30m, got \"%s\"",
+				"--%s: expected a duration such as 45s or 1h30m, or a number of "
+				"seconds, got \"%s\"",
 				o->name, value);
 		return 0;
 	case CLI_NUMBER:
@@ -376,7 +388,7 @@ int64_t cli_arg_ms(const struct cli_args *args, const char *name)
 	int64_t ms = 0;
 
 	if (text != NULL)
-		(void)clock_parse_duration(text, &ms);
+		(void)parse_wait(text, &ms);
 	return ms;
 }
 

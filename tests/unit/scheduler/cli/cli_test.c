@@ -65,7 +65,7 @@ static void usage(void **state)
 		"--state: expected one of active, waiting_dns");
 	wrong_usage(
 		f, RUN("endpoint", "list", "--limit", "-1"), "--limit: expected a whole number");
-	wrong_usage(f, RUN("endpoint", "wait", "x", "--timeout", "60"),
+	wrong_usage(f, RUN("endpoint", "wait", "x", "--timeout", "60x"),
 		"expected a duration such as 45s");
 	wrong_usage(f, RUN("endpoint", "add", "x.example.com"), "--type TYPE is missing");
 	wrong_usage(f, RUN("endpoint", "show"),
