@@ -131,15 +131,22 @@ static void number(char out[24], int64_t v)
 	snprintf(out, 24, "%" PRId64, v);
 }
 
+static void role_words(uint32_t roles, char out[64])
+{
+	snprintf(out, 64, "%s%s%s", roles & ROLE_JOBS ? "jobs " : "",
+		roles & ROLE_HTTP_01 ? "http-01 " : "", roles & ROLE_DNS_01 ? "dns-01 " : "");
+}
+
 static void say_alive(struct nodes *n)
 {
 	struct worker *w = n->w;
 	const struct config *c = w->config;
 	char http01[FIELD_SIZE], dns01[FIELD_SIZE], now[24], started[24], pid[24], host[256] = "";
-	char counts[4][24];
+	char counts[4][24], roles[64];
 	_mem_free_ char *row = mem_printf("%sw:%s", redis_prefix(w->redis), w->name);
 	_mem_free_ char *all = mem_printf("%sworkers", redis_prefix(w->redis));
 
+	role_words(c->worker.roles, roles);
 	gethostname(host, sizeof host - 1);
 	advertised(&c->worker.http_01.advertise, &c->worker.http_01.listen,
 		c->worker.roles & ROLE_HTTP_01 && !w->draining, http01);
@@ -153,7 +160,7 @@ static void say_alive(struct nodes *n)
 		number(counts[2 * q + 1], w->pools[q] ? pool_slots(w->pools[q]) : 0);
 	}
 	redis_commandv(w->redis, NULL, NULL, "HSET", row, "version", CERTFLEET_VERSION, "host",
-		host, "pid", pid, "started", started, "beat", now, "state",
+		host, "pid", pid, "started", started, "beat", now, "roles", roles, "state",
 		w->draining ? "draining" : "running", "verify_running", counts[0], "verify_slots",
 		counts[1], "issue_running", counts[2], "issue_slots", counts[3], "http01", http01,
 		"dns01", dns01, NULL);
@@ -177,6 +184,11 @@ static void on_beat(uv_timer_t *t)
 	number(limit, NODES_MAX);
 	redis_commandv(n->w->redis, list_read, n, "ZRANGEBYSCORE", all, since, "+inf", "WITHSCORES",
 		"LIMIT", "0", limit, NULL);
+}
+
+void nodes_beat(struct nodes *n)
+{
+	on_beat(&n->beat);
 }
 
 struct nodes *nodes_new(struct worker *w)

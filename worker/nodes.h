@@ -20,6 +20,8 @@ struct nodes;
 
 /** Borrows w, which must outlive it. */
 struct nodes *nodes_new(struct worker *w);
+/** Beats and reads now: Redis has just come up. */
+void nodes_beat(struct nodes *n);
 /** Signs off (best effort) and frees. NULL is a no-op. */
 void nodes_free(struct nodes *n);
 

@@ -121,6 +121,8 @@ static void on_redis(void *arg, bool up, const struct why *why)
 		return;
 	}
 	LOG(INFO, "redis_up", LF("url", w->config->redis.url));
+	if (w->nodes)
+		nodes_beat(w->nodes);
 	if (w->vault && w->canaries < 2 && !w->canary_asked)
 		check_canary(w);
 	on_wake(w, NULL, NULL, 0);

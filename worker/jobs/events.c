@@ -104,7 +104,7 @@ static void put_look(struct buf *out, const char *key, const struct record_look 
 
 void event_dns(struct buf *out, const struct endpoint *e)
 {
-	static const char *const claims[] = {"unproven", "held", "elsewhere"};
+	static const char *const claims[] = {"unproven", "held", "held_elsewhere"};
 	size_t map = open_data(out, e), names;
 
 	mp_key(out, "records");
