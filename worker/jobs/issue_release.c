@@ -1,5 +1,6 @@
-/* Names that leave: when an endpoint goes, or names were taken out of its config, their valid authorizations are
- * deactivated at every authority before the claims are given up, so that the next holder's orders are validated anew. */
+/* Names that leave: when an endpoint goes, or names were taken out of its config, their valid
+ * authorizations are deactivated at every authority before the claims are given up, so that the
+ * next holder's orders are validated anew. */
 #include "common/clock.h"
 #include "common/event.h"
 #include "common/log.h"
@@ -14,8 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* After so many tries the endpoint goes all the same: what is still valid at the CA stays listed with the name, and is
- * deactivated before the next holder's first order. */
+/* After so many tries the endpoint goes all the same: what is still valid at the CA stays listed
+ * with the name, and is deactivated before the next holder's first order. */
 #define REMOVE_TRIES 3
 
 static void add_name(struct issue *s, const char *name)
@@ -36,7 +37,8 @@ static void collect_names(struct issue *s)
 
 	for (size_t i = 0; c->removing && i < c->names_n; i++)
 		add_name(s, c->names[i]);
-	if (!s->job->dropped.len || mp_open(&doc, s->job->dropped.data, s->job->dropped.len, &root, NULL))
+	if (!s->job->dropped.len ||
+		mp_open(&doc, s->job->dropped.data, s->job->dropped.len, &root, NULL))
 		return;
 	for (struct mp_iter it = mp_iter(&root); mp_next(&it, &v);)
 		if (!mp_as_text(&v, name, sizeof name))
@@ -55,10 +57,10 @@ static void on_claims(void *arg, int err, const struct queue_claim_result *resul
 			issue_deactivate(s, &results[i].stale[k], s->leaving[i]);
 	s->stale_failed = s->stale_failed || err;
 	if (err)
-		s->stale_failure = (struct acme_failure){ .class = ACME_BACKOFF,
-							  .scope = ACME_ORDER,
-							  .code = "redis",
-							  .detail = "the claims of the names could not be read" };
+		s->stale_failure = (struct acme_failure){.class = ACME_BACKOFF,
+			.scope = ACME_ORDER,
+			.code = "redis",
+			.detail = "the claims of the names could not be read"};
 	if (!s->stale_left)
 		issue_names_released(s);
 }
@@ -75,16 +77,18 @@ void issue_release_names(struct issue *s)
 	}
 	names = mem_array(s->leaving_n, sizeof *names);
 	for (size_t i = 0; i < s->leaving_n; i++)
-		names[i] = (struct queue_claim_name){ .name = s->leaving[i], .leaving = true };
+		names[i] = (struct queue_claim_name){.name = s->leaving[i], .leaving = true};
 	s->stale_left++; /* the answer itself: nothing is released before it has come */
 	issue_hold(s);
-	queue_claim(pool_queue(s->job->pool), s->job->id, s->job->token, names, s->leaving_n, on_claims, s);
+	queue_claim(pool_queue(s->job->pool), s->job->id, s->job->token, names, s->leaving_n,
+		on_claims, s);
 }
 
 static void tell_removed(struct issue *s)
 {
 	_buf_release_ struct buf data = BUF_INIT(EVENT_DATA_MAX);
-	_mem_free_ char *id = mem_printf("removed/%s/%" PRId64, s->job->id, s->job->endpoint.config.created_ms);
+	_mem_free_ char *id =
+		mem_printf("removed/%s/%" PRId64, s->job->id, s->job->endpoint.config.created_ms);
 
 	event_removed(&data, &s->job->endpoint);
 	outcome_event(s->outcome, EVENT_REMOVED, id, &data);

@@ -12,11 +12,12 @@
 
 #define NOW INT64_C(1800000000000)
 
-static const struct needs_policy policy = { .verify_every_ms = CLOCK_HOUR_MS, .verify_fast_ms = 5000 };
+static const struct needs_policy policy = {
+	.verify_every_ms = CLOCK_HOUR_MS, .verify_fast_ms = 5000};
 
 static void make(struct endpoint *e)
 {
-	*e = (struct endpoint){ .generation = 1, .has_verdict = true, .has_cert = true };
+	*e = (struct endpoint){.generation = 1, .has_verdict = true, .has_cert = true};
 	e->config.type = ENDPOINT_INTERNAL;
 	e->config.key_type = KEY_P256;
 	e->config.names = mem_array(2, sizeof *e->config.names);
@@ -88,7 +89,7 @@ static void names_that_cannot_are_left_out_late_not_early(void **state)
 
 static void failures_wait_as_their_class_says(void **state)
 {
-	struct acme_failure f = { .class = ACME_OWNER, .code = "dns", .detail = "NXDOMAIN" };
+	struct acme_failure f = {.class = ACME_OWNER, .code = "dns", .detail = "NXDOMAIN"};
 	struct endpoint e;
 
 	(void)state;
@@ -100,13 +101,14 @@ static void failures_wait_as_their_class_says(void **state)
 	assert_string_equal(e.issuance.detail, "ca: NXDOMAIN");
 	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, NOW + 10 * CLOCK_MINUTE_MS);
-	f = (struct acme_failure){ .class = ACME_WAIT_UNTIL, .code = "rateLimited", .retry_after_ms = 777000 };
+	f = (struct acme_failure){
+		.class = ACME_WAIT_UNTIL, .code = "rateLimited", .retry_after_ms = 777000};
 	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, NOW + 777000);
 	assert_string_equal(e.issuance.actor, "authority");
 	e.has_cert = true; /* a due renewal: at half of what remains */
 	e.cert.wanted = endpoint_wanted(&e.config);
-	f = (struct acme_failure){ .class = ACME_OWNER, .code = "dns" };
+	f = (struct acme_failure){.class = ACME_OWNER, .code = "dns"};
 	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, NOW + 15 * CLOCK_DAY_MS);
 	endpoint_release(&e);
@@ -114,7 +116,7 @@ static void failures_wait_as_their_class_says(void **state)
 
 static void only_a_routine_renewal_takes_its_time(void **state)
 {
-	const struct acme_failure f = { .class = ACME_OWNER, .code = "unauthorized" };
+	const struct acme_failure f = {.class = ACME_OWNER, .code = "unauthorized"};
 	struct endpoint e;
 
 	(void)state;
@@ -131,7 +133,8 @@ static void only_a_routine_renewal_takes_its_time(void **state)
 	e.config.revoke_asked_ms = NOW - 1;
 	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, NOW + 10 * CLOCK_MINUTE_MS);
-	e.config.revoke_reason = 1; /* a leaked key's certificate is revoked after an hour at the latest */
+	e.config.revoke_reason =
+		1; /* a leaked key's certificate is revoked after an hour at the latest */
 	issue_note_failure(&e, "ca", &f, NOW, 0);
 	assert_int_equal(e.issuance.next_ms, e.config.revoke_asked_ms + CLOCK_HOUR_MS + 1);
 	endpoint_release(&e);
@@ -139,7 +142,7 @@ static void only_a_routine_renewal_takes_its_time(void **state)
 
 static void the_instant_in_a_window_is_drawn_once(void **state)
 {
-	struct endpoint_cert x = { .not_after_ms = NOW + 30 * CLOCK_DAY_MS };
+	struct endpoint_cert x = {.not_after_ms = NOW + 30 * CLOCK_DAY_MS};
 
 	(void)state;
 	issue_note_window(&x, NOW, NOW + 1000, CLOCK_HOUR_MS, 0.25, NOW);
@@ -153,7 +156,7 @@ static void the_instant_in_a_window_is_drawn_once(void **state)
 
 static void a_window_is_not_asked_for_past_expiry(void **state)
 {
-	struct endpoint_cert x = { .not_after_ms = NOW + 1000 };
+	struct endpoint_cert x = {.not_after_ms = NOW + 1000};
 
 	(void)state;
 	issue_note_window(&x, NOW, NOW + 500, CLOCK_HOUR_MS, 0.5, NOW);
