@@ -178,6 +178,10 @@ static int check_roles(const struct config *c, struct why *why)
 			"the name servers of the challenge zones"},
 	};
 
+	if (c->worker.roles & (ROLE_TLS_ALPN_01 | ROLE_NOTIFY))
+		return why_set(why, CF_EINVAL,
+			"worker.roles: tls-alpn-01 and notify are not supported yet; expected of "
+			"jobs, http-01, dns-01");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].needed && !rows[i].there)
 			return why_set(why, CF_EINVAL, "worker.roles has %s: expected %s: %s",
