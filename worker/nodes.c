@@ -23,7 +23,7 @@ struct nodes {
 	size_t n[NODE_ROLES], reading_n[NODE_ROLES];
 	size_t rows_left;
 	int64_t silent_ms; /* when some node was last seen to have missed its beats; Unix time */
-	bool known, busy, freed;
+	bool busy, freed;
 };
 
 static void add_address(struct nodes *n, enum node_role role, const char *text)
@@ -75,7 +75,6 @@ static void reading_over(struct nodes *n, bool whole)
 		}
 		n->reading_n[r] = 0;
 	}
-	n->known = n->known || whole;
 	n->busy = false;
 	free_if_over(n);
 }
@@ -236,9 +235,4 @@ const struct addr *nodes_of(const struct nodes *n, enum node_role role, size_t *
 int64_t nodes_silent_ms(const struct nodes *n)
 {
 	return n->silent_ms;
-}
-
-bool nodes_known(const struct nodes *n)
-{
-	return n->known;
 }

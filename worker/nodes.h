@@ -31,5 +31,3 @@ const struct addr *nodes_of(const struct nodes *n, enum node_role role, size_t *
 /** When some node was last seen to have missed its beats, without having signed off; Unix time, 0:
  * never. A CA that asked it meanwhile found nothing, and that is nobody else's fault. */
 int64_t nodes_silent_ms(const struct nodes *n);
-/** True once the first list was read. */
-bool nodes_known(const struct nodes *n);

@@ -10,7 +10,6 @@
 #include "worker/pool.h"
 #include "worker/worker.h"
 
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,14 +121,6 @@ void issue_after_order(struct issue *s)
 
 /* --- renewal information */
 
-static double roll(void)
-{
-	uint32_t r = 0;
-
-	RAND_bytes((unsigned char *)&r, sizeof r);
-	return (double)r / 4294967296.0;
-}
-
 /* What CAs take as a renewal of this very certificate: ARI known, and asked at its own authority.
  */
 static bool can_replace(const struct issue *s)
@@ -175,7 +166,7 @@ static void on_renewal(void *arg, const struct acme_renewal *r, const struct acm
 			outcome_timeline(s->outcome, now, "window",
 				r->explanation_url ? r->explanation_url
 						   : "the CA moved the renewal window");
-		issue_note_window(x, r->start_wall_ms, r->end_wall_ms, again, roll(), now);
+		issue_note_window(x, r->start_wall_ms, r->end_wall_ms, again, issue_roll(), now);
 	}
 	renew_if_due(s);
 }
@@ -400,7 +391,6 @@ static void issue_start(struct job *job)
 
 const struct job_kind issue_kind = {
 	.queue = QUEUE_ISSUE,
-	.conditions_field = "ai",
 	.start = issue_start,
 	.stop = issue_stop,
 };

@@ -21,7 +21,7 @@
 /* The CA's rhythm is not known before the first answer. */
 #define FIRST_ARI_POLL_MS (5 * CLOCK_MINUTE_MS)
 
-static double roll(void)
+double issue_roll(void)
 {
 	uint32_t r = 0;
 
@@ -149,7 +149,7 @@ static int64_t first_ari_poll(const struct issue *s, int64_t now)
 		return 0;
 	if (every > FIRST_ARI_POLL_MS)
 		every = FIRST_ARI_POLL_MS;
-	return now + (int64_t)((double)every * (0.5 + 0.5 * roll()));
+	return now + (int64_t)((double)every * (0.5 + 0.5 * issue_roll()));
 }
 
 static int read_leaf(struct issue *s, const struct chain *chain, struct endpoint_cert *x,

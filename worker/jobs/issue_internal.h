@@ -61,6 +61,9 @@ void issue_note_window(struct endpoint_cert *x, int64_t start_ms, int64_t end_ms
 
 /* issue_finish.c */
 
+/** A random number in [0, 1). */
+double issue_roll(void);
+
 /** Writes what follows from e for people and the plan (state, next, conditions) and ends the job.
  */
 void issue_finish(struct issue *s);

@@ -54,7 +54,6 @@ enum job_stop {
 /** What a queue's jobs are done by. */
 struct job_kind {
 	enum queue_id queue;
-	const char *conditions_field; /* "av" or "ai" */
 	void (*start)(struct job *job);
 	/** Frees job->work at once; nothing of it may call back later. */
 	void (*stop)(struct job *job, enum job_stop why);

@@ -124,7 +124,6 @@ static void verify_start(struct job *job)
 
 const struct job_kind verify_kind = {
 	.queue = QUEUE_VERIFY,
-	.conditions_field = "av",
 	.start = verify_start,
 	.stop = verify_stop,
 };
