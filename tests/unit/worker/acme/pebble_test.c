@@ -508,8 +508,6 @@ static void test_renewal_info_and_replaces(void **state)
 	assert_true(j[0].ok);
 	acme_renewal_info(w->authority, j[0].info.ari_id, on_renewal, &seen);
 	assert_true(loop_until_count(&w->loop, &seen.calls, 1, WATCHDOG_MS));
-	if (!strcmp(seen.code, "no_renewal_info")) /* an older Pebble */
-		skip();
 	assert_string_equal(seen.code, "");
 	assert_true(seen.start > 0 && seen.end > seen.start && seen.retry == 6 * CLOCK_HOUR_MS);
 	for (int i = 1; i < 3; i++) { /* the second is told that it was replaced already */
