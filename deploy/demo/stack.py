@@ -27,6 +27,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
+from proxy import Proxy
 from servers import (LOOPBACK, HAProxy, Knot, Pebble, Redis, Server, ServerError, Unbound, accepts, dns_answers,
                      free_port, wait_until)
 
@@ -120,10 +121,11 @@ class Stack:
 
     pebble: arguments of servers.Pebble (nonce_reject, authz_reuse, validity, ...)
     config: merged over the certfleet configuration, one level deep
+    proxied: each worker and scheduler reaches Redis through a proxy of its own: proxies["worker1"], ["scheduler2"]
     """
 
     def __init__(self, workers=2, schedulers=2, zones=ZONES, sync=True, pebble=None, config=None, folder=None,
-                 keep=False, say=lambda text: None):
+                 keep=False, proxied=False, say=lambda text: None):
         self.folder = folder or tempfile.mkdtemp(prefix="certfleet-")
         self.keep = keep or bool(os.environ.get("CERTFLEET_KEEP"))
         self.say = say
@@ -133,6 +135,7 @@ class Stack:
         atexit.register(self.stop)
         self._with_sync = sync
         self._extra = config or {}
+        self._proxied = proxied
         self._make(workers, schedulers, zones, pebble or {})
 
     # --- what there is
@@ -152,6 +155,8 @@ class Stack:
         self.pebble = Pebble(self.path("pebble"), pebble_program(), self.unbound.port, self.haproxy.http_port,
                              self.haproxy.https_port, **pebble)
         self.schedulers, self.workers, self.sync = [], [], None
+        names = [f"worker{i + 1}" for i in range(workers)] + [f"scheduler{i + 1}" for i in range(schedulers)]
+        self.proxies = {name: Proxy(lambda: (LOOPBACK, self.redis.port)) for name in names if self._proxied}
         self._write_config()
 
     def path(self, *names):
@@ -165,12 +170,17 @@ class Stack:
         self.write_config(self.config)
         self.worker_configs = []
         for i, (http, dns) in enumerate(self.worker_ports, 1):
-            self.worker_configs.append(self.write_config(self.path(f"worker{i}.yaml"), {"worker": {
+            self.worker_configs.append(self._write_own_config(f"worker{i}", {"worker": {
                 "name": f"worker{i}", "listen": f"{LOOPBACK}:{self.worker_health_ports[i - 1]}",
                 "http_01": {"listen": [f"{LOOPBACK}:{http}"]}, "dns_01": {"listen": [f"{LOOPBACK}:{dns}"]}}}))
         self.scheduler_configs = [
-            self.write_config(self.path(f"scheduler{i}.yaml"), {"scheduler": {"listen": f"{LOOPBACK}:{port}"}})
+            self._write_own_config(f"scheduler{i}", {"scheduler": {"listen": f"{LOOPBACK}:{port}"}})
             for i, port in enumerate(self.scheduler_ports, 1)]
+
+    def _write_own_config(self, name, changes):
+        if name in self.proxies:
+            changes = {**changes, "redis": {"url": self.proxies[name].url}}
+        return self.write_config(self.path(f"{name}.yaml"), changes)
 
     def base_config(self):
         return {
@@ -222,6 +232,8 @@ class Stack:
         self.say("Redis, Knot (the customers' DNS), Unbound (the resolver)")
         for server in (self.redis, self.knot, self.unbound):
             self._start(server)
+        for proxy in self.proxies.values():
+            proxy.start()
         self.knot.add((TARGET, "A", LOOPBACK))
         self.say("HAProxy (the edge), Pebble (the ACME authority)")
         self._start(self.haproxy)
@@ -264,6 +276,8 @@ class Stack:
         self._stopped = True
         for server in reversed(self._started):
             server.kill() if server in (self.pebble, self.unbound, self.knot) else server.stop()
+        for proxy in self.proxies.values():
+            proxy.stop()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
