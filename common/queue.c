@@ -350,7 +350,7 @@ void queue_release(struct queue *q, const char *id, const char *token, int64_t d
 
 	queue_args_adds(&b->args, id);
 	queue_args_adds(&b->args, token);
-	queue_args_addi(&b->args, due_ms > 0 ? due_ms : 0);
+	queue_args_addi(&b->args, queue_due(due_ms));
 	queue_args_add(&b->args, why ? why : "", why ? strnlen(why, 64) : 0);
 }
 

@@ -9,7 +9,7 @@ static void add_plan(struct queue_args *args, const struct queue_plan *plan)
 {
 	queue_args_addi(args, plan->intent);
 	queue_args_addi(args, plan->lane);
-	queue_args_addi(args, plan->due_ms > 0 ? plan->due_ms : 0);
+	queue_args_addi(args, queue_due(plan->due_ms));
 	queue_args_add(args, plan->why ? plan->why : "", plan->why ? strnlen(plan->why, 64) : 0);
 }
 

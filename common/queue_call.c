@@ -1,3 +1,4 @@
+#include "common/clock.h"
 #include "common/mem.h"
 #include "common/queue_internal.h"
 
@@ -87,6 +88,11 @@ int queue_reply_status(int err, const struct reply *reply)
 		reply = reply_at(reply, 0);
 	err = queue_reply_err(err, reply, REPLY_INT);
 	return err ? err : (int)reply_int(reply);
+}
+
+int64_t queue_due(int64_t due_ms)
+{
+	return due_ms > clock_wall_ms() ? due_ms : 0;
 }
 
 struct endpoint_field queue_reply_field(const struct reply *reply)

@@ -40,6 +40,8 @@ struct queue_done *queue_done_new(queue_done_fn *done, void *arg);
 /** A redis_reply_fn for a reply that is one status, or an array of one. */
 void queue_done_reply(void *arg, int err, const struct reply *reply);
 
+/** As the scripts take it: 0, now by Redis' clock, for what is due by ours, which may be ahead. */
+int64_t queue_due(int64_t due_ms);
 void queue_pack_finish(const struct queue_finish *f, struct buf *out);
 void queue_pack_apply(const struct queue_apply *a, struct buf *out);
 

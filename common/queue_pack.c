@@ -15,7 +15,7 @@ static void pack_plan(struct buf *out, const char *key, const struct queue_plan 
 	a = mp_array_open(out);
 	mp_int(out, p->intent);
 	mp_int(out, p->lane);
-	mp_int(out, p->due_ms > 0 ? p->due_ms : 0);
+	mp_int(out, queue_due(p->due_ms));
 	mp_str(out, p->why ? p->why : "");
 	mp_array_close(out, a);
 }

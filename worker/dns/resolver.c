@@ -144,11 +144,18 @@ static uint8_t choose(struct flight *f)
 
 static void on_result(void *arg, const struct dns_result *result);
 
+/* The n-th attempt gets n parts of the time: a packet lost to a full socket, ours or the server's,
+ * is asked for again soon, and who thinks long has half of it in the end. */
+static int64_t share_of(const struct resolver *r, unsigned n)
+{
+	return r->timeout_ms * n / ((int64_t)r->attempts * (r->attempts + 1) / 2);
+}
+
 static void attempt(struct flight *f, unsigned flags)
 {
 	const struct resolver *r = f->r;
 	int64_t left = (int64_t)(f->deadline_ms - uv_now(r->loop));
-	int64_t share = r->timeout_ms / r->attempts;
+	int64_t share = share_of(r, f->attempts < r->attempts ? f->attempts + 1 : r->attempts);
 	struct dns_question q = {
 		.server = r->servers[f->server].addr,
 		.name = f->name,
