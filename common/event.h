@@ -49,8 +49,9 @@
 /* Conditions (fields av, ai: msgpack map code → { since, severity, actor, deadline, text }) become
  * edges (stream `edges`: type = the code, subject = endpoint, data below) and then alerts: { V: 1,
  * condition, open: bool, endpoint, tenant, since, severity: "info"|"warning"|"critical", actor:
- * "owner"|"operator"|"authority"|"nobody", deadline, text, fix, next } The alert's key is
- * "ENDPOINT/CONDITION" (fleet conditions: "fleet/CONDITION"); its id "KEY#ORDINAL".
+ * "owner"|"operator"|"authority"|"nobody", cause?: what many have in common (README.md, Causes),
+ * deadline, text, fix, next } The alert's key is "ENDPOINT/CONDITION" (fleet conditions:
+ * "fleet/CONDITION", or "fleet/CONDITION:WHAT" for one of several); its id "KEY#ORDINAL".
  */
 
 /* Workers: ZSET `workers` (name by last beat, Redis ms) and HASH `w:NAME`

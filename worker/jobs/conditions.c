@@ -71,6 +71,7 @@ static void edge(const struct place *p, const struct condition *c, bool open, in
 	if (open) {
 		mp_key_str(&data, "severity", c->severity);
 		mp_key_str(&data, "actor", c->actor);
+		mp_key_str(&data, "cause", c->cause[0] ? c->cause : NULL);
 		mp_key_int(&data, "deadline", c->deadline_ms);
 		mp_key_str(&data, "text", c->text);
 		mp_key_str(&data, "fix", c->fix);
@@ -117,6 +118,50 @@ void conditions_update(struct outcome *o, const char *field, const struct buf *s
 		outcome_set_buf(o, field, &out);
 	else if (stored->len)
 		outcome_set(o, field, NULL, 0);
+}
+
+/* What an order can fail by that has nothing to do with its endpoint. */
+static const struct {
+	const char *code;
+	const char *actor; /* NULL: whoever */
+	const char *kind;
+} causes[] = {
+	{"serverInternal", NULL, "authority"},
+	{"no_answer", NULL, "authority"},
+	{"not_acme", NULL, "authority"},
+	{"not_trusted", NULL, "authority"},
+	{"unknown_authority", NULL, "authority"},
+	{"invalidProfile", NULL, "authority"},
+	{"rateLimited", NULL, "account"},
+	{"accountDoesNotExist", NULL, "account"},
+	{"externalAccountRequired", NULL, "account"},
+	{"userActionRequired", NULL, "account"},
+	{"invalidContact", NULL, "account"},
+	{"unsupportedContact", NULL, "account"},
+	{"badSignatureAlgorithm", NULL, "account"},
+	{"account_deactivated", NULL, "account"},
+	{"account_store", NULL, "account"},
+	{"unauthorized", "operator", "account"}, /* about the account, not about a name */
+	{"our_outage", NULL, "our:responders"},
+	{"no_responder", NULL, "our:responders"},
+	{"not_visible", NULL, "our:responders"},
+	{"publish_failed", NULL, "our:responders"},
+};
+
+const char *condition_cause(
+	const char *code, const char *actor, const char *authority, char out[CONDITION_CAUSE_SIZE])
+{
+	out[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(causes); i++) {
+		if (strcmp(causes[i].code, code) != 0 ||
+			(causes[i].actor && strcmp(causes[i].actor, actor) != 0))
+			continue;
+		if (strchr(causes[i].kind, ':'))
+			snprintf(out, CONDITION_CAUSE_SIZE, "%s", causes[i].kind);
+		else if (authority[0])
+			snprintf(out, CONDITION_CAUSE_SIZE, "%s:%s", causes[i].kind, authority);
+	}
+	return out;
 }
 
 const char *condition_severity(int64_t not_before_ms, int64_t not_after_ms, int64_t now_ms)

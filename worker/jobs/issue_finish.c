@@ -31,7 +31,7 @@ double issue_roll(void)
 
 /* --- conditions */
 
-static void describe_failure(const struct endpoint *e, struct condition *c)
+static void describe_failure(const struct endpoint *e, const char *authority, struct condition *c)
 {
 	const struct endpoint_issuance *i = &e->issuance;
 	char when[CLOCK_RFC3339_LEN];
@@ -40,6 +40,7 @@ static void describe_failure(const struct endpoint *e, struct condition *c)
 	c->severity = condition_severity(
 		e->cert.not_before_ms, e->has_cert ? e->cert.not_after_ms : 0, i->failed_ms);
 	c->actor = i->actor;
+	condition_cause(c->code, c->actor, authority, c->cause);
 	c->deadline_ms = e->has_cert ? e->cert.not_after_ms : 0;
 	snprintf(c->text, sizeof c->text, "%s of %s failed (%u in a row): %s",
 		e->has_cert ? "Renewal" : "Issuance", e->config.names[0], i->failures, i->detail);
@@ -54,7 +55,7 @@ static void put_conditions(struct issue *s, int64_t now)
 	size_t n = 0;
 
 	if (e->issuance.failures) {
-		describe_failure(e, &c);
+		describe_failure(e, s->authority, &c);
 		n = 1;
 	}
 	conditions_update(

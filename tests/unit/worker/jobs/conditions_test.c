@@ -117,9 +117,32 @@ static void severity_is_a_fraction_of_the_life(void **state)
 	assert_string_equal(condition_severity(0, 0, 85), "warning");
 }
 
+static void what_many_orders_can_fail_by_has_a_cause(void **state)
+{
+	static const struct {
+		const char *code, *actor, *authority, *cause;
+	} rows[] = {
+		{"serverInternal", "authority", "letsencrypt", "authority:letsencrypt"},
+		{"rateLimited", "authority", "letsencrypt", "account:letsencrypt"},
+		{"unauthorized", "operator", "letsencrypt", "account:letsencrypt"},
+		{"unauthorized", "owner", "letsencrypt", ""},
+		{"our_outage", "nobody", "letsencrypt", "our:responders"},
+		{"dns", "owner", "letsencrypt", ""},
+		{"serverInternal", "authority", "", ""},
+	};
+	char cause[CONDITION_CAUSE_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		assert_string_equal(
+			condition_cause(rows[i].code, rows[i].actor, rows[i].authority, cause),
+			rows[i].cause);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_many_orders_can_fail_by_has_a_cause),
 		cmocka_unit_test(opened_once_escalated_and_resolved),
 		cmocka_unit_test(one_ends_while_another_begins),
 		cmocka_unit_test(a_damaged_field_counts_as_empty),
