@@ -25,6 +25,7 @@
 #define FACT_SERVERS_MAX 20 /* addresses of name servers asked for one question */
 #define FACT_NS_MAX      13 /* name servers of a zone */
 #define FACTS_MAX        256
+#define FACT_TEXT_MAX    512
 
 /* Whom to ask. */
 enum ask_how {
@@ -80,11 +81,16 @@ struct fact_answer {
 			  for a CNAME question the target itself is hops[0] and records[0] */
 	size_t n_hops;
 	bool loop;
-	bool dname; /* a hop was made from a DNAME */
+	bool dname;     /* a hop was made from a DNAME */
+	bool elsewhere; /* NODATA only: the CNAMEs lead to where this server does not serve, so it
+			   says nothing of their end */
 	const char *const
-		*records; /* as in a zone file, without owner: "192.0.2.1",
-			     "0 issue \"ca.example; accounturi=…\"", a TXT's joined value */
-	size_t n_records;
+		*records;             /* as in a zone file, without owner: "192.0.2.1",
+					 "0 issue \"ca.example; accounturi=…\"", a TXT's joined value (cut
+					 at FACT_TEXT_MAX bytes), "ns1.example 7" (an SOA's primary and serial),
+					 "12345 13 2 ab01…" (DS), "257 3 13 12345" (DNSKEY: flags, protocol,
+					 algorithm, key tag); other types by RFC 3597 */
+	size_t n_records, n_more;     /* shown; over FACT_RECORDS_MAX */
 	const struct dns_record *raw; /* n_records of them, for who wants more than text */
 };
 
@@ -110,6 +116,7 @@ struct fact_zone {
 	size_t n_servers;
 	enum fact_ds ds; /* at the parent */
 	bool signed_;    /* the zone has a DNSKEY */
+	bool ds_matches; /* one of the parent's DS is of one of the zone's keys */
 	bool lame;       /* none of its servers serves it */
 	uint32_t delegation_ttl_s;
 };
@@ -136,9 +143,12 @@ const struct fact *facts_at(const struct facts *f, size_t i);
 
 /** A fact with room for n answers, zeroed; NULL once FACTS_MAX are there. Copies owner. */
 struct fact *facts_add(struct facts *f, const struct ask *question, size_t n);
-/** Fills an answer from what came: end, hops, records as text. server is copied. */
+/** Fills an answer from what came: end, hops, records as text; keeps r. server is copied. zone is
+ * the apex of the zone that the server should serve: NULL for a resolver. */
 void facts_answer(struct facts *f, struct fact_answer *a, const char *server,
-	const struct dns_result *r, bool authoritative_expected);
-struct fact_zone *facts_zone(struct facts *f, const char *apex, size_t n_servers);
+	const struct dns_result *r, const char *zone);
+/** The name is the ancestor or lies below it; "." is everybody's. */
+bool facts_name_under(const char *name, const char *ancestor);
+struct fact_zone *facts_add_zone(struct facts *f, const char *apex, size_t n_servers);
 const char *facts_text(struct facts *f, const char *text);
 void *facts_alloc(struct facts *f, size_t bytes);

@@ -79,6 +79,7 @@ struct dns_record {
 			uint32_t serial, minimum_s;
 		} soa;
 		struct {
+			uint8_t flags;
 			bool critical;
 			const char *tag; /* lower case */
 			struct dns_bytes value;
@@ -107,6 +108,7 @@ struct dns_result {
 		*chain; /* followed from name in this answer; not for CNAME questions */
 	size_t n_chain;
 	bool chain_loops;                 /* or has over DNS_MAX_CHAIN links */
+	bool dname;                       /* a CNAME of the answer was made from a DNAME */
 	const struct dns_record *records; /* of the asked type, at the chain's end */
 	size_t n_records;
 	const struct dns_record

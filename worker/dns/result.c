@@ -195,6 +195,7 @@ static int read_caa(struct reader *in, const struct raw *raw, struct dns_record 
 	char *tag = arena_text(in->arena, p + 2, n);
 	for (size_t i = 0; i < n; i++)
 		tag[i] = tag[i] >= 'A' && tag[i] <= 'Z' ? (char)(tag[i] + 32) : tag[i];
+	out->caa.flags = p[0];
 	out->caa.critical = p[0] & 0x80;
 	out->caa.tag = tag;
 	out->caa.value =
@@ -280,7 +281,8 @@ static int read_section(
 		if (raw.class != 1 || s->n_answers + s->n_others >= DNS_MAX_RECORDS)
 			continue;
 		if (section == 1) {
-			bool wanted = raw.type == r->type || raw.type == DNS_CNAME;
+			bool wanted = raw.type == r->type || raw.type == DNS_CNAME ||
+				      raw.type == DNS_DNAME;
 			err = wanted ? read_record(in, &raw, &s->answers[s->n_answers]) : 0;
 			s->n_answers += wanted && !err;
 		} else if (is_other(raw.type)) {
@@ -323,6 +325,27 @@ static void follow(struct dns_result *r, const struct sections *s)
 		memcpy(mine, chain, r->n_chain * sizeof(chain[0]));
 		r->chain = mine;
 	}
+}
+
+static bool lies_below(const char *name, const char *ancestor)
+{
+	size_t n = strlen(name), a = strlen(ancestor);
+
+	return n > a + 1 && name[n - a - 1] == '.' && strcmp(name + n - a, ancestor) == 0;
+}
+
+static bool has_dname(const struct dns_result *r, const struct sections *s)
+{
+	for (size_t i = 0; i < s->n_answers; i++) {
+		if (s->answers[i].type != DNS_DNAME)
+			continue;
+		if (lies_below(r->name, s->answers[i].owner))
+			return true;
+		for (size_t j = 0; j < r->n_chain; j++)
+			if (lies_below(r->chain[j].owner, s->answers[i].owner))
+				return true;
+	}
+	return false;
 }
 
 /* The asked records at the chain's end come first in answers and are what is given out. */
@@ -382,6 +405,7 @@ static int read_message(struct dns_result *r, const uint8_t *msg, size_t n)
 			return err;
 	}
 	follow(r, &s);
+	r->dname = has_dname(r, &s);
 	pick(r, &s);
 	return 0;
 }
