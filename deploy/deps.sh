@@ -2,9 +2,11 @@
 # Brings what certfleet is built and tested with: deploy/deps.sh [BUILD_DIR] [bench]
 #
 # Debian's packages are installed (by sudo when not root), but only those that are missing, so that a second run takes
-# no time. Two things are unpacked into BUILD_DIR/deps instead, touching nothing outside it:
+# no time. Some are unpacked into BUILD_DIR/deps instead, touching nothing outside it:
 #   - hiredis >= 1.0, which is the first with TLS, from Debian 13 where this machine's own is older;
-#   - Pebble from Debian unstable, which is the first with ARI, profiles and /set-renewal-info/.
+#   - Pebble from Debian unstable, which is the first with ARI, profiles and /set-renewal-info/;
+#   - whichever of Redis 7.0 (Debian 12) and Valkey 8 (Debian 13, Debian 12's backports) this machine does not have: the
+#     scripts are tested on both. Both need the libraries of redis-server alone, which is installed.
 # `bench` adds lego, to measure beside. They come by apt from this machine's own mirror, with package lists in a
 # private folder, and are authenticated by Debian's archive keyring as any other package is.
 # What was found is left in BUILD_DIR/deps.mk for the Makefile.
@@ -79,9 +81,24 @@ unpack() {
     esac
     rm -rf "${deps:?}/$name" "$private/debs"
     mkdir -p "$deps/$name" "$private/debs"
-    (cd "$private/debs" && "${apt[@]}" download "$@") || return 1
+    # By suite, or apt would take the version that is installed, or the highest it knows of.
+    (cd "$private/debs" && "${apt[@]}" download "${@/%//$suite}") || return 1
     for deb in "$private"/debs/*.deb; do dpkg -x "$deb" "$deps/$name"; done
     touch "$deps/$name/.done"
+}
+
+# server NAME VERSION SUITE PACKAGE...: bin/NAME-VERSION is the server of that version: this machine's own, or the suite's.
+server() {
+    local name=$1 version=$2 suite=$3 own
+    shift 3
+    own=$(command -v "$name" || true)
+    if [ -n "$own" ] && [[ $("$own" --version) == *" v=$version."* ]]; then
+        ln -sf "$own" "$deps/bin/$name-$version"
+        return
+    fi
+    unpack "$name-$version" "$suite" "$@" || die "$name $version of $suite cannot be had"
+    ln -sf "../$name-$version/usr/bin/$name" "$deps/bin/$name-$version"
+    "$deps/bin/$name-$version" --version >/dev/null || die "$name $version of $suite does not run here"
 }
 
 first_pc() {
@@ -113,6 +130,11 @@ if ! unpack pebble sid pebble || ! "$pebble" -version >/dev/null 2>&1; then
     unpack pebble trixie pebble || die "no Pebble can be had"
 fi
 ln -sf ../pebble/usr/bin/pebble "$deps/bin/pebble"
+
+server redis-server 7.0 bookworm redis-server redis-tools
+[ -z "$(candidate valkey-server)" ] || install_missing valkey-server
+server valkey-server 8 bookworm-backports valkey-server valkey-tools
+
 if [ "$what" = bench ]; then
     unpack lego sid lego || die "unstable's lego cannot be had"
     ln -sf ../lego/usr/bin/lego "$deps/bin/lego"

@@ -1,7 +1,7 @@
-"""A private Redis for the scripts of common/lua, and words to say what a test does with them.
+"""Private servers for the scripts of common/lua, and words to say what a test does with them.
 
-CERTFLEET_REDIS_SERVER names another server than redis-server (valkey-server) to run them on; with
-CERTFLEET_REDIS_CLUSTER=1 it is a cluster of one node, which refuses keys outside of the one slot.
+Each test runs on Redis 7.0, on Valkey 8, and on a cluster of one node, which refuses keys outside of the one slot.
+CERTFLEET_REDIS_SERVER names another server, to run them on that one alone.
 """
 import importlib.util
 import os
@@ -24,6 +24,10 @@ NONE, DUE, RUNNING, PARKED = range(4)
 LOOK, PROVISION, RENEW, REVOKE, REMOVE = range(5)
 FIELD = {"verify": "jv", "issue": "ji"}
 LEASE = 30000
+BIN = TOP / "build" / "deps" / "bin"
+SERVERS = {"redis-7.0": BIN / "redis-server-7.0", "valkey-8": BIN / "valkey-server-8", "cluster": BIN / "redis-server-7.0"}
+if os.environ.get("CERTFLEET_REDIS_SERVER"):
+    SERVERS = {"chosen": os.environ["CERTFLEET_REDIS_SERVER"]}
 
 
 def script_texts():
@@ -168,22 +172,26 @@ def until(condition, what):
         time.sleep(0.01)
 
 
-@pytest.fixture(scope="session")
-def server():
+def start_cluster(db):
+    db.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+    until(lambda: db.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "the cluster does not come up")
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server(request):
+    program, cluster = str(SERVERS[request.param]), request.param == "cluster"
+    assert shutil.which(program), f"there is no {program}: make deps brings it"
     folder = tempfile.mkdtemp(prefix="cf-lua-")
     path = folder + "/redis.sock"
-    program = os.environ.get("CERTFLEET_REDIS_SERVER") or shutil.which("redis-server") or "redis-server"
     options = ["--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--maxmemory-policy", "noeviction"]
-    cluster = os.environ.get("CERTFLEET_REDIS_CLUSTER")
     if cluster:
         options += ["--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", str(free_port())]
     process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
     try:
-        until(lambda: os.path.exists(path), "redis-server does not start")
+        until(lambda: os.path.exists(path), f"{program} does not start")
         db = redis.Redis(unix_socket_path=path)
         if cluster:
-            db.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-            until(lambda: db.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "the cluster does not come up")
+            start_cluster(db)
         yield db
     finally:
         process.terminate()

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -64,10 +65,12 @@ static void add_number(struct redis_server *s, const char *name, unsigned value)
 
 static void run_child(struct redis_server *s)
 {
+	const char *program = getenv("CERTFLEET_REDIS_SERVER");
+
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (chdir(s->folder) || !freopen("redis.log", "a", stdout) || dup2(1, 2) < 0)
 		_exit(126);
-	execvp("redis-server", s->args);
+	execvp(program && *program ? program : "redis-server", s->args);
 	_exit(127);
 }
 
