@@ -54,11 +54,22 @@ struct diagnosis_kind {
 	const char *means;  /* one clause: "the CNAME points elsewhere" */
 	const char *advice; /* in general: what to do; for `explain` */
 	const char *why;    /* in general: why it matters; for `explain` */
+	bool probed;        /* seen by connecting to addresses, not in DNS */
 };
 const struct diagnosis_kind *diagnosis_kind(const char *code); /* NULL: unknown */
 const struct diagnosis_kind *diagnosis_kinds(size_t *n);
 const char *diagnosis_severity_word(enum diagnosis_severity s);
 const char *diagnosis_actor_word(enum diagnosis_actor a);
+
+/** A diagnosis of that code with the kind's severity and actor; of an unknown code: a warning for
+ * the operator. */
+void diagnosis_init(struct diagnosis *d, const char *code, const char *name);
+/** Adds what a server said, cleaned; past DIAGNOSIS_OBSERVED_MAX it is only counted. */
+void diagnosis_observe(struct diagnosis *d, const char *server, const char *what, uint32_t ttl_s);
+/** The same finding: code, name, record and authority. */
+bool diagnosis_same(const struct diagnosis *a, const struct diagnosis *b);
+/** The gravest first; of equal ones the order stays. */
+void diagnoses_sort(struct diagnosis *d, size_t n);
 
 /** One sentence: what is where, what was expected, what was seen. At most 1 kB. */
 void diagnosis_sentence(const struct diagnosis *d, struct buf *out);
@@ -66,7 +77,9 @@ void diagnosis_sentence(const struct diagnosis *d, struct buf *out);
  */
 void diagnosis_text(const struct diagnosis *d, int64_t now_ms, struct buf *out);
 
-int diagnoses_encode(const struct diagnosis *d, size_t n, struct buf *out); /* a msgpack array */
-/** Fills out[DIAGNOSES_MAX]; CF_EPROTO, CF_EVERSION, CF_ETOOBIG with a why. */
-int diagnoses_decode(const void *bytes, size_t n, struct diagnosis out[DIAGNOSES_MAX],
-	size_t *out_n, struct why *why);
+/** A msgpack array: the version, then a map each. At most DIAGNOSES_MAX are written. */
+int diagnoses_encode(const struct diagnosis *d, size_t n, struct buf *out);
+/** *out is owned (free()), NULL when there is none. CF_EPROTO, CF_EVERSION, CF_ETOOBIG with a why.
+ */
+int diagnoses_decode(
+	const void *bytes, size_t n, struct diagnosis **out, size_t *out_n, struct why *why);

@@ -209,6 +209,7 @@ int cmd_jobs_cancel(struct cli *cli, const struct cli_args *args);
 int cmd_workers(struct cli *cli, const struct cli_args *args);
 int cmd_status(struct cli *cli, const struct cli_args *args);
 int cmd_audit(struct cli *cli, const struct cli_args *args);
+int cmd_explain(struct cli *cli, const struct cli_args *args);
 int cmd_config_check(struct cli *cli, const struct cli_args *args);
 int cmd_config_show(struct cli *cli, const struct cli_args *args);
 int cmd_version(struct cli *cli, const struct cli_args *args);

@@ -308,6 +308,16 @@ const struct cli_command cli_commands[] = {
 			 "and each index with the record. The leading scheduler does so for ever; "
 			 "this is for "
 			 "those who want to see it. It changes nothing without --repair."},
+	{.name = "explain",
+		.args = "[CODE...]",
+		.args_max = CLI_ANY,
+		.needs = CLI_NEEDS_NOTHING,
+		.run = cmd_explain,
+		.examples = examples_explain,
+		.brief = "say what a code means and what to do",
+		.about = "For the codes of findings, alerts and reasons: what it means, who must "
+			 "act, what to do, and why it matters. Without CODE all findings are "
+			 "listed."},
 	{.name = "config check",
 		.args = "",
 		.needs = CLI_NEEDS_NOTHING,

@@ -385,7 +385,6 @@ void facts_list_row(const struct facts *f, const struct view *view, struct table
 static void head_lines(const struct facts *f, const struct view *view, struct buf *out)
 {
 	const struct endpoint_config *c = &f->endpoint.config;
-	const struct words *w = words_of(f->reason);
 
 	term_tint(out, view, TINT_BOLD, "%s", c->id);
 	buf_addc(out, '\n');
@@ -394,8 +393,8 @@ static void head_lines(const struct facts *f, const struct view *view, struct bu
 	if (f->reason[0] != '\0')
 		term_tint(out, view, TINT_NONE, ": %s", words_means(f->reason));
 	buf_addc(out, '\n');
-	if (w != NULL && w->next[0] != '\0')
-		line(out, view, 2, "next", "%s", w->next);
+	if (words_next(f->reason)[0] != '\0')
+		line(out, view, 2, "next", "%s", words_next(f->reason));
 	line(out, view, 2, "tenant", "%s", c->tenant[0] != '\0' ? c->tenant : "(none)");
 	if (c->target[0] != '\0')
 		line(out, view, 2, "type", "%s, to %s", words_type(c->type), c->target);

@@ -392,3 +392,9 @@ const struct cli_example examples_audit[] = {
 	{"audit --repair", "After Redis was restored from a backup."},
 	{NULL, NULL},
 };
+
+const struct cli_example examples_explain[] = {
+	{"explain wildcard_would_hide", "What is meant by a code that an alert has."},
+	{"explain", "Every code."},
+	{NULL, NULL},
+};

@@ -36,3 +36,4 @@ extern const struct cli_example examples_alerts[];
 extern const struct cli_example examples_results[];
 extern const struct cli_example examples_jobs[];
 extern const struct cli_example examples_audit[];
+extern const struct cli_example examples_explain[];

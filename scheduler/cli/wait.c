@@ -106,12 +106,13 @@ static void tell_left(struct watch *k)
 
 	for (size_t i = 0; i < k->n; i++) {
 		const struct waiter *w = &k->waiters[i];
-		const struct words *words = words_of(w->reason);
+		const char *next = words_next(w->reason);
+
 		if (w->reached || ++told > TELL_WORST_MAX)
 			continue;
 		cli_hint(k->cli, "%s is %s%s%s%s%s", w->id, endpoint_state_name(w->now),
 			w->reason[0] ? ": " : "", w->reason[0] ? words_means(w->reason) : "",
-			words && words->next[0] ? ". " : "", words ? words->next : "");
+			next[0] ? ". " : "", next);
 	}
 	if (told > TELL_WORST_MAX)
 		cli_hint(k->cli, "… and %zu more", told - TELL_WORST_MAX);

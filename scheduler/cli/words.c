@@ -1,15 +1,20 @@
 /* words.c - see words.h. */
 #include "scheduler/cli/words.h"
 
+#include "common/diagnosis.h"
 #include "common/mem.h"
 
 #include <string.h>
 
-#define CREATE  "Create the records as shown."
-#define CORRECT "Correct the record as shown."
-#define SERVERS "Ask the zone's DNS provider to repair its servers."
-#define CAA     "Change the domain's CAA records so that they allow this authority."
-#define EDGE    "Look at the edge that serves the name."
+#define CREATE "Create the records as shown."
+#define CAA    "Change the domain's CAA records so that they allow this authority."
+
+/* Codes of diagnoses stand in common/diagnosis_table.c. */
+struct words {
+	const char *code;
+	const char *means; /* a clause, lower case, without a full stop */
+	const char *next;  /* what to do, as a sentence; "" if nothing */
+};
 
 static const struct words TABLE[] = {
 	/* states' own reasons */
@@ -23,76 +28,10 @@ static const struct words TABLE[] = {
 		"Create the _acme-challenge record as shown."},
 	{"lapsed_thrice", "its job was lost three times in a row, and certfleet gave up",
 		"Look at the workers' logs for this endpoint, then: certfleet jobs retry ID"},
-	/* records */
-	{"record_missing", "the record does not exist", CREATE},
-	{"cname_elsewhere", "the CNAME points elsewhere", CORRECT},
-	{"cname_typo", "the CNAME's target has a typing error", CORRECT},
-	{"label_not_yours", "the CNAME has the label of another endpoint or tenant", CORRECT},
-	{"label_old", "the CNAME has an old label", CORRECT},
-	{"target_doubled", "the DNS provider appended its zone to the target",
-		"Enter the target with a dot at its end."},
-	{"name_doubled", "the DNS provider appended its zone to the name twice",
-		"Enter the record's name without the zone."},
-	{"name_typo", "the record was created at a name with a typing error", CORRECT},
-	{"wrong_type", "a record of another type is there", CORRECT},
-	{"cname_beside_others", "a CNAME stands beside other records",
-		"Remove the other records of the name."},
-	{"txt_shadows", "a TXT record hides the CNAME", "Remove the TXT record."},
-	{"challenge_delegated", "_acme-challenge is a delegated zone",
-		"Remove its NS records, then create the CNAME."},
-	{"cname_loop", "CNAMEs point at each other", CORRECT},
-	{"chain_long", "too many CNAMEs follow one another", CORRECT},
-	{"wildcard_answers", "a wildcard record answers in its place", CREATE},
-	{"wildcard_would_hide",
-		"the name lives off a wildcard record that _acme-challenge would hide",
-		"Create the traffic record first, then the _acme-challenge record."},
-	{"apex_cname", "a CNAME cannot stand at a zone's apex",
-		"Use an ALIAS, or A and AAAA records, that reach the target."},
-	{"addresses_elsewhere", "the addresses are not the target's", CORRECT},
-	{"addresses_mixed", "some addresses are not the target's", CORRECT},
-	{"aaaa_elsewhere", "the IPv6 address is not the target's, and authorities prefer IPv6",
-		"Correct or remove the AAAA record."},
-	{"aaaa_unreachable", "the IPv6 address cannot be reached",
-		"Correct or remove the AAAA record."},
-	{"cdn_in_front", "a CDN stands in front of the target", ""},
-	{"servers_disagree", "the zone's name servers disagree", SERVERS},
-	{"lame_server", "a name server does not serve the zone", SERVERS},
-	{"lame_delegation", "no name server serves the zone", SERVERS},
-	{"ns_dangling", "a name server's own name does not resolve", SERVERS},
-	{"servers_silent", "the zone's name servers do not answer", SERVERS},
-	{"tcp_refused", "a name server refuses TCP", SERVERS},
-	{"nxdomain", "the name does not exist", "Is the domain registered, and spelt right?"},
-	{"servfail", "the resolver cannot resolve the name",
-		"Look at the domain's DNSSEC and name servers."},
+	/* the resolver */
 	{"dns_timeout", "the resolver did not answer in time", ""},
 	{"dns_error", "the resolver answered with an error", ""},
-	{"dnssec_bogus", "DNSSEC signatures are wrong or have run out",
-		"Ask the DNS provider to sign the zone anew."},
-	{"dnssec_ds", "the DS record at the parent does not fit the zone's keys",
-		"Correct or remove the DS record at the registrar."},
-	{"zone_ds", "our challenge zone has a DS record, but is not signed",
-		"Remove the DS record of the challenge zone."},
-	{"zone_not_delegated", "our challenge zone is not delegated to our name servers",
-		"Create NS records (and glue) for the challenge zone."},
-	{"caa_forbids", "CAA forbids this authority", CAA},
-	{"caa_wildcard", "CAA forbids wildcards from this authority", CAA},
-	{"caa_account", "CAA names another account", CAA},
-	{"caa_critical", "CAA has a critical property that is not understood", CAA},
-	{"caa_unreadable", "CAA cannot be read, which counts as forbidden", SERVERS},
-	{"split_view", "the public sees other records than we do", ""},
-	/* probes */
-	{"probe_foreign", "somebody else answers at the name", ""},
-	{"probe_redirect", "the challenge path is redirected away",
-		"Route /.well-known/acme-challenge/ before redirects."},
-	{"redirect_slash", "a redirect loses the slash after the host name",
-		"Correct the redirect's target."},
-	{"probe_refused", "port 80 refuses connections", "Open port 80 to the world."},
-	{"probe_timeout", "port 80 does not answer", "Open port 80 to the world."},
-	/* claims and authorities */
-	{"held_elsewhere", "another tenant holds the name",
-		"Only the tenant whose label the owner puts in DNS can hold it."},
-	{"ca_disagrees", "the authority sees it otherwise than we do", ""},
-	{"our_outage", "certfleet itself has an outage", ""},
+	/* authorities */
 	{"badNonce", "the authority wanted a fresh nonce", ""},
 	{"rateLimited", "the authority's rate limit is reached",
 		"certfleet tries again when it allows."},
@@ -144,16 +83,9 @@ static const struct words TABLE[] = {
 	{"chain_wrong", "the certificate that came does not fit the order",
 		"Use another authority."},
 	{"other", "the authority refuses for a reason of its own", ""},
-	/* served */
-	{"served_other", "the edge serves another certificate", EDGE},
-	{"served_old", "the edge serves an older certificate", EDGE},
-	{"served_expired", "the edge serves an expired certificate", EDGE},
-	{"served_chain", "the edge serves an incomplete chain", EDGE},
-	{"served_name", "the edge serves a certificate for other names", EDGE},
-	{"served_handshake", "the edge's TLS handshake fails", EDGE},
 };
 
-const struct words *words_of(const char *code)
+static const struct words *words_of(const char *code)
 {
 	for (size_t i = 0; i < ARRAY_LEN(TABLE); i++)
 		if (strcmp(TABLE[i].code, code) == 0)
@@ -161,11 +93,25 @@ const struct words *words_of(const char *code)
 	return NULL;
 }
 
+bool words_known(const char *code)
+{
+	return words_of(code) != NULL || diagnosis_kind(code) != NULL;
+}
+
 const char *words_means(const char *code)
 {
 	const struct words *w = words_of(code);
+	const struct diagnosis_kind *k = diagnosis_kind(code);
 
-	return w != NULL ? w->means : code;
+	return k != NULL ? k->means : w != NULL ? w->means : code;
+}
+
+const char *words_next(const char *code)
+{
+	const struct words *w = words_of(code);
+	const struct diagnosis_kind *k = diagnosis_kind(code);
+
+	return k != NULL ? k->advice : w != NULL ? w->next : "";
 }
 
 enum tint words_state_tint(enum endpoint_state state)

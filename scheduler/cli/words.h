@@ -1,5 +1,5 @@
-/* words.h - what reason and diagnosis codes (design sections 3 and 7) mean to a person, and what to
- * do next.
+/* words.h - what reason codes mean to a person, and what to do next: those of states and
+ * authorities from a table here, those of diagnoses from common/diagnosis.h.
  *
  * A code that is not in the table is shown as it is: a newer worker may know more than this
  * program.
@@ -9,16 +9,11 @@
 #include "common/endpoint.h"
 #include "scheduler/cli/term.h"
 
-struct words {
-	const char *code;
-	const char *means; /* a clause, lower case, without a full stop */
-	const char *next;  /* what to do, as a sentence; "" if nothing */
-};
-
-/** NULL if the code is unknown. */
-const struct words *words_of(const char *code);
+bool words_known(const char *code);
 /** The meaning, or the code itself. */
 const char *words_means(const char *code);
+/** What to do next, as a sentence; "" if nothing. */
+const char *words_next(const char *code);
 
 enum tint words_state_tint(enum endpoint_state state);
 enum tint words_record_tint(enum record_status status);

@@ -181,7 +181,7 @@ static void page_says_all(void **state)
 	const char *page = buf_cstr(&out);
 	assert_non_null(strstr(page,
 		"shop.example.com\n  state       waiting_dns: the record does not exist\n"
-		"  next        Create the records as shown.\n"));
+		"  next        Create the record as shown.\n"));
 	assert_non_null(strstr(page, "  type        external, to ingress.platform.example\n"));
 	assert_non_null(strstr(page, "  looked at 12s ago, the same for 3 looks\n"));
 	assert_non_null(strstr(page, "  NAME              HTTP-01  DNS-01  CLAIM\n"
