@@ -79,6 +79,8 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 # tests/bench/x.c measures one thing, and is built with everything so that it cannot rot.
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+# tests/aid/x.c is preloaded into our programs by end-to-end tests.
+AID_SO    := $(patsubst %.c,$(B)/%.so,$(wildcard tests/aid/*.c))
 
 # --- targets
 
@@ -103,12 +105,12 @@ check: $(UNIT_BIN) $(FUZZ_BIN) ## run the unit tests, those of the Lua scripts t
 	$(Q)CERTFLEET_REDIS_SERVER=$(CURDIR)/build/deps/bin/valkey-server-8 tests/run.sh $(B)/check-valkey.txt $(B) $(ON_VALKEY)
 	$(Q)tests/run.sh $(B)/check.txt $(B) $(UNIT_BIN) $(FUZZ_BIN)
 
-tests-built: $(UNIT_BIN) $(FUZZ_BIN)
+tests-built: $(UNIT_BIN) $(FUZZ_BIN) $(AID_SO)
 
 check-one: $(addprefix $(B)/tests/unit/,$(addsuffix _test,$(T))) ## run one unit test: T=common/buf
 	$(Q)for t in $^; do $$t || exit 1; done
 
-e2e: all ## run the end-to-end tests against real servers: E2E="-k name" for some
+e2e: all $(AID_SO) ## run the end-to-end tests against real servers: E2E="-k name" for some
 	$(Q)CERTFLEET_BUILD=$(B) $(PYTHON) -B -m pytest -p no:cacheprovider tests/e2e $(E2E)
 
 # One after the other, whatever -j says: each starts servers of its own and looks at the clock.
@@ -224,6 +226,11 @@ $(B)/tests/fuzz/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.o $(FUZZ_MAIN) $(LIBWORKER) $
 	$(call link,$(if $(FUZZ_MAIN),,-fsanitize=fuzzer))
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(LIBWORKER) $(LIBSCHED) $(LIBCOMMON)
 	$(call link)
+
+# Without the flavour's sanitizers: it comes before them.
+$(B)/tests/aid/%.so: tests/aid/%.c
+	@echo "  SO    $@"
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O1 -g -fPIC -shared -o $@ $< -ldl
 
 $(B)/obj/%.o: %.c build/deps.mk
 	@echo "  CC    $<"

@@ -83,6 +83,7 @@ class Rule:
     def __init__(self, proxy, action, match, times, client):
         self._proxy, self.action, self._match, self.left, self._client = proxy, action, match, times, client
         self.hits = 0
+        self.passed = threading.Event()  # the command went on to Redis
         self._hit = threading.Event()
         self._released = asyncio.Event()
 
@@ -165,6 +166,8 @@ class Connection:
         await self.proxy.flow(self)
         self.muted = bool(rule) and rule.action == "cut_after"
         self.to_redis.write(raw)
+        if rule:
+            rule.passed.set()
         if not self.muted:
             return True
         self.to_redis.write_eof()

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
 os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
 
+import faults  # noqa: E402
 import stack as stack_module  # noqa: E402
 
 SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)")
@@ -94,3 +95,17 @@ def pytest_terminal_summary(terminalreporter):
     if os.path.isdir(folder):
         with open(os.path.join(folder, "e2e.txt"), "w", encoding="utf-8") as f:
             f.write("e2e: " + ", ".join(text for text, _ in parts) + "\n")
+    show_faults(terminalreporter, folder)
+
+
+def show_faults(terminalreporter, folder):
+    """The fault table, as far as this run filled it."""
+    lines = faults.table()
+    if not lines:
+        return
+    terminalreporter.section("faults")
+    for line in lines:
+        terminalreporter.write_line(line)
+    if os.path.isdir(folder):
+        with open(os.path.join(folder, "faults.txt"), "w", encoding="utf-8") as f:
+            f.write("\n".join(lines) + "\n")

@@ -219,6 +219,9 @@ struct acme_hooks {
 		void *done_arg);
 	/* Entered a step ("finalize"); sentence says what it is. May be NULL. */
 	void (*progress)(void *arg, const char *step, const char *sentence, int64_t since_wall_ms);
+	/* May the order still act? Asked before each effect: a process that stood still past its
+	 * lease must not tell the CA anything any more. May be NULL: yes. */
+	bool (*held)(void *arg);
 };
 
 /** An authorization that the order used: valid ones are to be deactivated when the name leaves its

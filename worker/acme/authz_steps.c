@@ -46,6 +46,7 @@ void authz_release(struct authz *a)
 static void enter(struct authz *a, enum authz_step step)
 {
 	a->step = step;
+	a->fresh = true;
 	a->walk = (struct walk){0};
 }
 

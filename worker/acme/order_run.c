@@ -8,6 +8,7 @@
 
 #define DEADLINE_DEFAULT_MS CLOCK_HOUR_MS
 #define NEVER               INT64_MAX
+#define NOT_HELD_MS         250 /* until it is asked again; its owner ends it soon */
 
 static void run_unref(struct acme_order *run)
 {
@@ -115,21 +116,38 @@ static void pump_unit(struct acme_order *run, int unit)
 	free((char *)e.payload);
 }
 
+static void note_authz(struct acme_order *run, struct authz *a)
+{
+	if (!a->fresh)
+		return;
+	a->fresh = false;
+	LOG(DEBUG, "authz_step", LF("endpoint", run->log_id), LF("step", authz_step_name(a->step)),
+		LF("name", a->name), LF("authz", a->url));
+}
+
 static void pump_all(struct acme_order *run)
 {
 	pump_unit(run, ORDER_UNIT);
 	for (int i = 0; run->order.step == ORDER_AUTHORIZE && i < (int)run->order.n_authz; i++) {
 		make_room(run);
+		note_authz(run, &run->order.authz[i]);
 		pump_unit(run, i);
 	}
 }
 
 static void on_timer(uv_timer_t *timer);
 
+static bool held(const struct acme_order *run)
+{
+	return !run->hooks->held || run->hooks->held(run->arg);
+}
+
 static void arm(struct acme_order *run)
 {
 	int64_t now = clock_mono_ms(), at = run->deadline_mono_ms;
 
+	if (run->again && now + NOT_HELD_MS < at)
+		at = now + NOT_HELD_MS;
 	for (size_t i = 0; i < run->n_flights; i++)
 		if (run->flights[i] && run->flights[i]->kind == EFFECT_WAIT &&
 			run->flights[i]->wake_mono_ms < at)
@@ -150,7 +168,7 @@ void run_pump(struct acme_order *run)
 	run->pumping = true;
 	run->order.new_order_url = d->new_order;
 	run->order.renewal_info = d->renewal_info != NULL;
-	while (run->again && !order_is_over(&run->order)) {
+	while (run->again && !order_is_over(&run->order) && held(run)) {
 		run->again = false;
 		pump_all(run);
 	}

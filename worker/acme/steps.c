@@ -183,7 +183,8 @@ static void fork_authz(struct order *o, const struct ca_order *c)
 	o->authz = mem_array(c->n_authorizations, sizeof(*o->authz));
 	o->n_authz = c->n_authorizations;
 	for (size_t i = 0; i < o->n_authz; i++)
-		o->authz[i] = (struct authz){.url = mem_strdup(c->authorizations[i])};
+		o->authz[i] =
+			(struct authz){.url = mem_strdup(c->authorizations[i]), .fresh = true};
 }
 
 int order_take(struct order *o, const struct outcome *outcome)

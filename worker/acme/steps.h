@@ -146,6 +146,7 @@ struct authz {
 	bool published, answered;
 	bool refused;   /* the CA refused the answer; what it says of the authorization decides */
 	bool abandoned; /* a sibling failed */
+	bool fresh;     /* entered its step since the driver last looked */
 };
 
 /** Copied by order_init(); identifiers' names as well. */

@@ -112,14 +112,11 @@ static void hook_unpublish(
 		challenge_unpublish(s->w, s->job->endpoint.config.tenant, c, done, done_arg);
 }
 
-static void hook_progress(void *arg, const char *step, const char *sentence, int64_t since_ms)
+static bool hook_held(void *arg)
 {
-	struct issue *s = arg;
+	const struct issue *s = arg;
 
-	(void)since_ms;
-	if (s->job)
-		LOG(DEBUG, "order_step", LF("endpoint", s->job->id), LF("step", step),
-			LF("what", sentence));
+	return s->job && clock_mono_ms() < s->job->lease_end_mono_ms;
 }
 
 static const struct acme_hooks hooks = {
@@ -127,7 +124,7 @@ static const struct acme_hooks hooks = {
 	.publish = hook_publish,
 	.visible = hook_visible,
 	.unpublish = hook_unpublish,
-	.progress = hook_progress,
+	.held = hook_held,
 };
 
 /* --- result */

@@ -217,7 +217,7 @@ static void hook_progress(void *arg, const char *step, const char *sentence, int
 }
 
 static const struct acme_hooks hooks = {
-	hook_checkpoint, hook_publish, hook_visible, hook_unpublish, hook_progress};
+	hook_checkpoint, hook_publish, hook_visible, hook_unpublish, hook_progress, NULL};
 
 static void on_done(void *arg, struct acme_result *r)
 {
