@@ -34,6 +34,7 @@ struct httpd {
 	size_t n_listeners;
 	size_t handles;                 /* still to be closed before memory is freed */
 	struct httpd_request *requests; /* unanswered ones */
+	struct httpd_stream *streams;
 	size_t pending;
 	size_t open; /* begun and not sent to the end */
 	bool draining;
@@ -123,9 +124,19 @@ void httpd_settle(struct httpd_request *r, unsigned status, struct MHD_Response 
 	request_unlink(r);
 	if (r->suspended) {
 		r->suspended = false;
-		MHD_resume_connection(r->conn);
-		wake(r->listener);
+		httpd_resume(r->listener, r->conn);
 	}
+}
+
+void httpd_resume(struct listener *l, struct MHD_Connection *conn)
+{
+	MHD_resume_connection(conn);
+	wake(l);
+}
+
+struct httpd_stream **httpd_streams(struct listener *l)
+{
+	return &l->httpd->streams;
 }
 
 /* --- routing */
@@ -470,6 +481,7 @@ void httpd_free(struct httpd *h)
 	if (!h)
 		return;
 	drain_end(h);
+	httpd_streams_close(h->streams);
 	for (struct httpd_request *r = h->requests; r; r = r->next) {
 		if (r->suspended)
 			MHD_resume_connection(r->conn);
@@ -512,6 +524,7 @@ void httpd_drain(struct httpd *h, int64_t timeout_ms, void (*done)(void *arg), v
 			close(fd);
 	}
 	h->draining = true;
+	httpd_streams_close(h->streams);
 	h->drained = done;
 	h->drained_arg = arg;
 	h->drain_until = uv_now(h->loop) + (timeout_ms > 0 ? (uint64_t)timeout_ms : 0);

@@ -116,3 +116,17 @@ void httpd_answer_buf(
 /** {"error": code, "message": message} when the client accepts JSON, else the message as text. */
 void httpd_answer_error(
 	struct httpd_request *r, unsigned status, const char *code, const char *message);
+
+/** An answer whose body comes bit by bit until either side ends it (server-sent events). */
+struct httpd_stream;
+
+/** Releases the request, as every answer does. closed is called once, from the loop, when the
+ * client has gone (seen at the next write), or when the server drains or is freed; not after
+ * httpd_stream_end(). At most max_bytes wait to be sent. NULL: the client has gone already. */
+struct httpd_stream *httpd_answer_stream(struct httpd_request *r, const struct httpd_answer *answer,
+	size_t max_bytes, void (*closed)(void *arg), void *arg);
+/** CF_ETOOBIG: the client reads too slowly; nothing of it was taken. */
+int httpd_stream_write(struct httpd_stream *s, const void *bytes, size_t n);
+/** Sends what waits, then closes. s is gone for the caller, also after closed was called. NULL is a
+ * no-op. */
+void httpd_stream_end(struct httpd_stream *s);

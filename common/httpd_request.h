@@ -28,3 +28,9 @@ struct httpd_request {
 /** The answer is ready: queued by the caller if the handler still runs, else by the loop. Takes
  * over response. */
 void httpd_settle(struct httpd_request *r, unsigned status, struct MHD_Response *response);
+/** Goes on with a suspended connection when the loop next runs. */
+void httpd_resume(struct listener *l, struct MHD_Connection *conn);
+/** Where the listener's server keeps its streams. */
+struct httpd_stream **httpd_streams(struct listener *l);
+/** Tells all of a server's streams that it is over. */
+void httpd_streams_close(struct httpd_stream *first);
