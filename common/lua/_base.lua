@@ -17,13 +17,15 @@ local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local OK, EINVAL, ETOOBIG, ENOTFOUND, EEXIST, ELOST, EGONE, ESTALE = 0, -1, -2, -3, -4, -12, -13, -14
 local BATCH = 64
 
+-- May the key be used as this kind? One that does not exist is of the kind that it is first asked for.
 local types = {}
 local function is_type(key, kind)
-	local seen = types[key] or redis.call('TYPE', key).ok
-	if seen == 'none' then
-		return true
+	local seen = types[key]
+	if not seen then
+		seen = redis.call('TYPE', key).ok
+		seen = seen == 'none' and kind or seen
+		types[key] = seen
 	end
-	types[key] = seen
 	return seen == kind
 end
 
@@ -49,6 +51,12 @@ end
 
 local MS_MAX = 9e15 -- below 2^53: exact
 
+-- A number that Redis has, 0 if it is none: what is not finite would be refused by the write that it comes to.
+local function number(v)
+	v = tonumber(v)
+	return v and v > -MS_MAX and v < MS_MAX and v or 0
+end
+
 local function is_text(v, longest)
 	return type(v) == 'string' and #v > 0 and #v <= longest and not v:find('%c')
 end
@@ -58,6 +66,12 @@ local function arg_text(i, longest)
 		fail('EINVAL', 'argument ' .. i .. ' must be a text of 1 to ' .. longest .. ' bytes')
 	end
 	return ARGV[i]
+end
+
+-- The id of a stream's entry, as Redis takes it.
+local function is_entry(v)
+	local ms, seq = v:match('^(%d+)%-(%d+)$')
+	return ms and #ms < 20 and #seq < 20
 end
 
 -- What is packed in bytes, or nil.
@@ -71,21 +85,39 @@ end
 
 local function is_kind(v, kind)
 	if kind == 'int' then
-		return is_int(v, -1, MS_MAX)
+		return is_int(v, 0, MS_MAX)
 	elseif kind == 'text' then
 		return is_text(v, 256)
 	end
 	return type(v) == kind
 end
 
--- Checks the members of item number i by rows [key, kind, optional].
-local function need(i, m, rows)
-	for _, row in ipairs(rows) do
-		local v = m[row[1]]
-		if not (v == nil and row[3]) and not is_kind(v, row[2]) then
-			fail('EINVAL', 'item ' .. i .. ': "' .. row[1] .. '" must be of type ' .. row[2])
+-- Checks the members of item number i: those that must be there, and the kind of each, by key.
+local function need(i, m, must, kinds)
+	for _, key in ipairs(must) do
+		if m[key] == nil then
+			fail('EINVAL', 'item ' .. i .. ': "' .. key .. '" must be of type ' .. kinds[key])
 		end
 	end
+	for key, v in pairs(m) do
+		local kind = kinds[key]
+		if kind and not is_kind(v, kind) then
+			fail('EINVAL', 'item ' .. i .. ': "' .. key .. '" must be of type ' .. kind)
+		end
+	end
+end
+
+-- A list of at most `most`, each of which is(v); no more is read of it.
+local function is_list(list, most, is, ...)
+	if type(list) ~= 'table' or #list > most then
+		return false
+	end
+	for n = 1, #list do
+		if not is(list[n], ...) then
+			return false
+		end
+	end
+	return true
 end
 
 -- ARGV[first …] as msgpack maps, at most BATCH; check(i, m) raises for what is wrong.

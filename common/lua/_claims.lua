@@ -3,6 +3,16 @@
 --                                     [[authority, url, expires, endpoint, tenant]…]]
 -- kinds: 1 the name, 2 its wildcard, 4 and 8 the same when dropped from the config but not yet released.
 local CLAIMS_MAX, AUTHZ_MAX = 256, 64
+local free_asks = 256 -- how many may still be asked to look at names that became free, in this call
+
+local function is_claim(c)
+	return type(c) == 'table' and type(c[1]) == 'string' and type(c[2]) == 'string' and is_int(c[3], 0, 15)
+end
+
+local function is_left(a)
+	return type(a) == 'table' and type(a[1]) == 'string' and type(a[2]) == 'string' and is_int(a[3], 0, MS_MAX) and
+		type(a[4]) == 'string' and type(a[5]) == 'string'
+end
 
 local function dom_of(name)
 	local base, wild = name:gsub('^%*%.', '')
@@ -11,7 +21,8 @@ end
 
 local function dom_read(key, base)
 	local d = unpacked(redis.call('HGET', key, base))
-	if not d or type(d[1]) ~= 'string' or type(d[3]) ~= 'table' or type(d[4]) ~= 'table' then
+	if not d or type(d[1]) ~= 'string' or type(d[2]) ~= 'string' or not is_list(d[3], CLAIMS_MAX, is_claim) or
+		not is_list(d[4], AUTHZ_MAX, is_left) then
 		d = {'', '', {}, {}}
 	end
 	return d
@@ -76,6 +87,19 @@ local function claim_add(tenant, id, name)
 	dom_write(key, base, d)
 end
 
+-- The names in field d, which wait for their release.
+local DROPPED_MAX = 300
+
+local function dropped_names(bytes)
+	local names = {}
+	for _, name in ipairs(unpacked(bytes) or {}) do
+		if is_text(name, 255) and #names < DROPPED_MAX then
+			names[#names + 1] = name
+		end
+	end
+	return names
+end
+
 -- The name left the config; the claim stays until its release.
 local function claim_leave(id, name)
 	local key, base, kind = dom_of(name)
@@ -99,7 +123,8 @@ local function hold_pass(d, id)
 		end
 	end
 	d[1], d[2] = '', ''
-	for i = 1, math.min(8, #d[3]) do
+	for i = 1, math.min(8, #d[3], free_asks) do
+		free_asks = free_asks - 1
 		ask_one('verify', d[3][i][2], {0, LANE_NORMAL, NOW, 'claim_free'}, false)
 	end
 end

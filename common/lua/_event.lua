@@ -47,18 +47,15 @@ local function need_streams()
 	need_type('hash', 'trimmed')
 end
 
--- e: [type, id, data, edge]
+local EVENTS_MAX = 256
+local function is_event(e)
+	return type(e) == 'table' and is_text(e[1], 128) and is_text(e[2], 512) and type(e[3]) == 'string'
+end
+
 local function need_events(i, m, key)
-	if m[key] == nil then
-		return
-	end
-	if type(m[key]) ~= 'table' or #m[key] > 256 then
-		fail('EINVAL', 'item ' .. i .. ': "' .. key .. '" must be a list of events')
-	end
-	for _, e in ipairs(m[key]) do
-		if type(e) ~= 'table' or not is_text(e[1], 128) or not is_text(e[2], 512) or type(e[3]) ~= 'string' then
-			fail('EINVAL', 'item ' .. i .. ': an event must be [type, id, data, edge]')
-		end
+	if m[key] ~= nil and not is_list(m[key], EVENTS_MAX, is_event) then
+		fail('EINVAL', 'item ' .. i .. ': "' .. key .. '" must be a list of at most ' .. EVENTS_MAX ..
+			' events [type, id, data, edge]')
 	end
 end
 
@@ -74,14 +71,19 @@ local function emit_state(id, state, reason, before, unique)
 end
 
 -- Field t: the last entries of what happened to an endpoint.
-local TIMELINE_MAX = 40
+local TIMELINE_MAX, ENTRY_MAX = 40, 4096
+
+local function is_entry_bytes(v)
+	return type(v) == 'string' and #v <= ENTRY_MAX
+end
+
 local function append_timeline(bytes, entries)
-	local t = unpacked(bytes) or {}
+	local t, kept = unpacked(bytes) or {}, {}
+	for n = math.max(1, #t + #entries - TIMELINE_MAX + 1), #t do
+		kept[#kept + 1] = t[n]
+	end
 	for _, entry in ipairs(entries) do
-		t[#t + 1] = entry
+		kept[#kept + 1] = entry
 	end
-	while #t > TIMELINE_MAX do
-		table.remove(t, 1)
-	end
-	return cmsgpack.pack(t)
+	return cmsgpack.pack(kept)
 end

@@ -18,7 +18,7 @@ local function wake_up(lane)
 	if #woken > 0 then
 		local own, scores, values = redis.call('HMGET', VT, unpack(woken)), {}, {}
 		for i, tenant in ipairs(woken) do
-			local v = math.max(tonumber(own[i]) or 0, floor)
+			local v = math.max(number(own[i]), floor)
 			scores[2 * i - 1], scores[2 * i] = v, tenant
 			values[2 * i - 1], values[2 * i] = tenant, v
 		end
@@ -91,7 +91,7 @@ end
 local function first_ready(lane)
 	local flat, list = redis.call('ZRANGE', ready_key(lane), 0, BATCH, 'WITHSCORES'), {}
 	for i = 1, #flat, 2 do
-		list[#list + 1] = {flat[i], tonumber(flat[i + 1])}
+		list[#list + 1] = {flat[i], number(flat[i + 1])}
 	end
 	local bound = list[BATCH + 1] and list[BATCH + 1][2] or math.huge
 	list[BATCH + 1] = nil
@@ -189,7 +189,7 @@ local function write_running()
 	if #tenants > 0 then
 		for i, n in ipairs(redis.call('HMGET', RT, unpack(tenants))) do
 			set[#set + 1] = tenants[i]
-			set[#set + 1] = (tonumber(n) or 0) + served[tenants[i]]
+			set[#set + 1] = number(n) + served[tenants[i]]
 		end
 		redis.call('HSET', RT, unpack(set))
 	end

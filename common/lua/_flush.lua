@@ -59,13 +59,12 @@ local function flush_ran(q, of)
 	end
 	local rt = redis.call('HMGET', P .. 'rt:' .. q, unpack(tenants))
 	local vt = redis.call('HMGET', P .. 'vt:' .. q, '', unpack(tenants))
-	local floor = tonumber(vt[1]) or 0
+	local floor = number(vt[1])
 	for i, tenant in ipairs(tenants) do
-		local left = (tonumber(rt[i]) or 0) - of[tenant][1]
-		local value = tonumber(vt[i + 1])
+		local left = number(rt[i]) - of[tenant][1]
 		counts[tenant] = left > 0 and left
-		if value then
-			value = value + of[tenant][2]
+		if vt[i + 1] then
+			local value = number(vt[i + 1]) + of[tenant][2]
 			values[tenant] = (left > 0 or value > floor + FORGIVEN) and value
 			scores[#scores + 1] = value
 			scores[#scores + 1] = tenant

@@ -25,16 +25,26 @@ local function arg_queue(i)
 	return ARGV[i]
 end
 
+local function is_plan(p)
+	return type(p) == 'table' and is_int(p[1], 0, 9) and is_int(p[2], 0, 3) and is_int(p[3], 0, MS_MAX) and
+		type(p[4]) == 'string' and #p[4] <= 64
+end
+
+-- Everything that a script may do with a record is right after this: none fails over one between two writes.
+local NUMBERS = {WHERE, AT, LANE, INTENT, ATTEMPT, LAPSES, WANT, HAVE, SINCE, LEASE, CANCEL}
 local function is_record(r)
 	if not r or #r < ASKED then
 		return false
 	end
-	for i = WHERE, HAVE do
-		if type(r[i]) ~= 'number' then
+	for n = 1, #NUMBERS do
+		local v = r[NUMBERS[n]]
+		if type(v) ~= 'number' or v % 1 ~= 0 or v < 0 or v > MS_MAX then
 			return false
 		end
 	end
-	return type(r[TOKEN]) == 'string' and type(r[SINCE]) == 'number' and r[LANE] >= 0 and r[LANE] <= 3
+	return r[WHERE] <= PARKED and r[LANE] <= LANE_SUSPECT and type(r[TOKEN]) == 'string' and
+		type(r[WORKER]) == 'string' and type(r[WHY]) == 'string' and type(r[LAST]) == 'string' and
+		(r[ASKED] == 0 or is_plan(r[ASKED]))
 end
 
 -- The record in bytes; an empty one if there is none or it cannot be read.
@@ -112,12 +122,7 @@ local function lanes_ok(q, tenant, ...)
 end
 
 local function need_plan(i, m, key)
-	local p = m[key]
-	if p == nil then
-		return
-	end
-	if type(p) ~= 'table' or not is_int(p[1], 0, 9) or not is_int(p[2], 0, 3) or
-		not is_int(p[3], 0, MS_MAX) or type(p[4]) ~= 'string' or #p[4] > 64 then
+	if m[key] ~= nil and not is_plan(m[key]) then
 		fail('EINVAL', 'item ' .. i .. ': "' .. key .. '" must be [intent, lane, due, why]')
 	end
 end

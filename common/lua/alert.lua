@@ -16,12 +16,24 @@ need_type('stream', 'alerts', 'edges')
 need_type('zset', 'alerts:open')
 need_type('hash', 'trimmed')
 
+local MUST = {'key', 'open', 'severity', 'data'}
+local KINDS = {key = 'text', open = 'boolean', severity = 'int', data = 'table'}
 local list = {}
+if #ARGV == 0 then
+	fail('EINVAL', 'alert needs the entries that it answers for, or ""')
+end
+for id in ARGV[1]:gmatch('%S+') do
+	if not is_entry(id) then
+		fail('EINVAL', 'not an id of a stream entry: ' .. id)
+	end
+end
 if #ARGV > 1 then
 	list = items(2, function(i, m)
-		need(i, m, {{'key', 'text'}, {'open', 'boolean'}, {'severity', 'int'}, {'data', 'table'}})
+		need(i, m, MUST, KINDS)
 		if not SEVERITY[m.severity] then
 			fail('EINVAL', 'item ' .. i .. ': "severity" must be 0, 1 or 2')
+		elseif m.data.endpoint ~= nil and type(m.data.endpoint) ~= 'string' then
+			fail('EINVAL', 'item ' .. i .. ': "endpoint" must be an id')
 		end
 		if not is_type(P .. 'alert:' .. m.key, 'hash') then
 			fail('EINVAL', 'not a hash: ' .. P .. 'alert:' .. m.key)
@@ -41,7 +53,7 @@ end
 local counts = {0, 0, 0}
 
 local function open(m, key, was)
-	local ordinal = (tonumber(was[1]) or 0) + 1
+	local ordinal = number(was[1]) + 1
 	m.data.opened = NOW
 	if (m.data.since or 0) == 0 then
 		m.data.since = NOW
@@ -55,11 +67,11 @@ local function open(m, key, was)
 end
 
 local function escalate(m, key, was)
-	m.data.opened = tonumber(was[4])
+	m.data.opened = number(was[4])
 	if (m.data.since or 0) == 0 then
 		m.data.since = (unpacked(was[5]) or {}).since or NOW
 	end
-	local packed = say('escalated', m, was[1], ':' .. SEVERITY[m.severity])
+	local packed = say('escalated', m, number(was[1]), ':' .. SEVERITY[m.severity])
 	redis.call('HSET', key, 'v', m.severity, 'd', packed)
 	counts[2] = counts[2] + 1
 end
@@ -71,9 +83,9 @@ local function resolve(m, key, was)
 			m.data[k] = v
 		end
 	end
-	m.severity = tonumber(was[3]) or m.severity
+	m.severity = SEVERITY[number(was[3])] and number(was[3]) or m.severity
 	m.data.resolved = NOW
-	local packed = say('resolved', m, was[1])
+	local packed = say('resolved', m, number(was[1]))
 	redis.call('HSET', key, 's', 'resolved', 'r', NOW, 'd', packed)
 	redis.call('EXPIRE', key, KEEP_S)
 	redis.call('ZREM', P .. 'alerts:open', m.key)
@@ -89,7 +101,7 @@ for _, m in ipairs(list) do
 		end
 	elseif not m.open then
 		resolve(m, key, was)
-	elseif m.severity > (tonumber(was[3]) or 0) then
+	elseif m.severity > number(was[3]) then
 		escalate(m, key, was)
 	end
 end

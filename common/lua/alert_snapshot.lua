@@ -7,6 +7,9 @@
 --#include "_event.lua"
 
 local PAGE = 64
+if #ARGV ~= 3 then
+	fail('EINVAL', 'alert_snapshot needs a name, a rank and a time')
+end
 local name = arg_text(1, 200)
 local first = arg_int(2, 0, MS_MAX)
 local as_of = arg_int(3, 0, MS_MAX)
@@ -21,9 +24,10 @@ local keys = redis.call('ZRANGE', P .. 'alerts:open', first, first + PAGE)
 local last = #keys <= PAGE
 local open = {}
 for i = 1, math.min(#keys, PAGE) do
-	open[i] = keys[i] .. '#' .. (redis.call('HGET', P .. 'alert:' .. keys[i], 'n') or 0)
+	local key = P .. 'alert:' .. keys[i]
+	open[i] = keys[i] .. '#' .. number(is_type(key, 'hash') and redis.call('HGET', key, 'n'))
 end
-local page = first / PAGE
+local page = math.floor(first / PAGE)
 emit('alerts', 'snapshot:' .. name .. ':' .. page, 'certfleet.alert.snapshot', '',
 	cmsgpack.pack({V = 1, snapshot = name, page = page, last = last, as_of = as_of, open = open}))
 cap_streams()

@@ -15,11 +15,16 @@ need_streams()
 need_type('stream', 'requests')
 need_type('string', 'req:' .. name, 'req:~' .. name)
 
+if not is_entry(ENTRY) then
+	fail('EINVAL', 'not an id of a stream entry: ' .. ENTRY)
+end
+
 local held = redis.call('EXISTS', seen) == 0 and unpacked(redis.call('GET', hidden))
+held = held and type(held[1]) == 'string' and is_list(held[2] or {}, EVENTS_MAX, is_event) and held
 if held then
 	local m = unpacked(held[1]) or {}
 	redis.call('SET', seen, held[1], 'EX', 86400)
-	emit_all(held[2], m.endpoint or '')
+	emit_all(held[2], type(m.endpoint) == 'string' and m.endpoint or '')
 end
 redis.call('XACK', P .. 'requests', 'scheduler', ENTRY)
 redis.call('XDEL', P .. 'requests', ENTRY)

@@ -21,6 +21,23 @@ local function acknowledge(m)
 	end
 end
 
+-- Field d after this request: dropped names wait there for their release; names that came back leave it.
+local function dropped(m, f)
+	local order, seen = {}, {}
+	for _, name in ipairs(m.na or {}) do
+		seen[name] = true
+	end
+	for _, list in ipairs({dropped_names(f[4]), m.nd or {}}) do
+		for _, name in ipairs(list) do
+			if not seen[name] then
+				seen[name] = true
+				order[#order + 1] = name
+			end
+		end
+	end
+	return order
+end
+
 -- Everything that can refuse: a status and words, or the fields of the endpoint as it stands.
 local function judge(m)
 	local f = redis.pcall('HMGET', P .. 'e:' .. m.i, 'c', 'g', 'n', 'd', 't', 'jv', 'ji')
@@ -42,29 +59,21 @@ local function judge(m)
 			return nil, status, text
 		end
 	end
+	for _, name in ipairs(m.nd or {}) do
+		local bucket = dom_of(name)
+		if not is_type(bucket, 'hash') then
+			return nil, EINVAL, 'not a hash: ' .. bucket
+		end
+	end
+	if #dropped(m, f) > DROPPED_MAX then
+		return nil, ETOOBIG, 'more than ' .. DROPPED_MAX .. ' names wait for their release'
+	end
 	for _, q in ipairs({'verify', 'issue'}) do
 		if not lanes_ok(q, tenant, 0, 1, 2, 3) then
 			return nil, EINVAL, 'a wrong type under a due set of tenant ' .. tenant
 		end
 	end
 	return f
-end
-
--- Field d after this request: dropped names wait there for their release; names that came back leave it.
-local function dropped(m, f)
-	local order, seen = {}, {}
-	for _, name in ipairs(m.na or {}) do
-		seen[name] = true
-	end
-	for _, list in ipairs({unpacked(f[4]) or {}, m.nd or {}}) do
-		for _, name in ipairs(list) do
-			if not seen[name] then
-				seen[name] = true
-				order[#order + 1] = name
-			end
-		end
-	end
-	return order
 end
 
 local function write_endpoint(m, f, generation)

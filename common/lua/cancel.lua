@@ -3,6 +3,9 @@
 -- not, EGONE if there is no such endpoint.
 --#include "_base.lua"
 --#include "_job.lua"
+if #ARGV ~= 2 then
+	fail('EINVAL', 'cancel needs a queue and an id')
+end
 local Q, ID = arg_queue(1), arg_text(2, 64)
 local key, field = P .. 'e:' .. ID, JOB_FIELD[Q]
 local f = redis.pcall('HMGET', key, 'n', field)

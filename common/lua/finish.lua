@@ -30,7 +30,7 @@ local function still_dropped(bytes, released)
 	for _, name in ipairs(released) do
 		gone[name] = true
 	end
-	for _, name in ipairs(unpacked(bytes) or {}) do
+	for _, name in ipairs(dropped_names(bytes)) do
 		if not gone[name] then
 			left[#left + 1] = name
 		end
@@ -38,13 +38,13 @@ local function still_dropped(bytes, released)
 	return #left > 0 and cmsgpack.pack(left) or nil
 end
 
-local function remove(m, f, tenant)
-	for _, list in ipairs({m.d or {}, unpacked(f[5]) or {}}) do
+local function remove(m, f, tenant, beside)
+	for _, list in ipairs({m.d or {}, dropped_names(f[5])}) do
 		for _, name in ipairs(list) do
 			claim_drop(m.i, name, true)
 		end
 	end
-	job_out(other, tenant, m.i, job_read(f[6]))
+	job_out(other, tenant, m.i, beside)
 	redis.call('DEL', P .. 'e:' .. m.i)
 	redis.call('ZREM', P .. 'endpoints', m.i)
 	redis.call('ZREM', P .. 'expiry', m.i)
@@ -105,7 +105,7 @@ end
 
 local function finish(m)
 	local key = P .. 'e:' .. m.i
-	local f = redis.pcall('HMGET', key, 'n', 'g', mine, 's', 'd', m.z and JOB_FIELD[other] or 'n', m.t and 't' or 'n',
+	local f = redis.pcall('HMGET', key, 'n', 'g', mine, 's', 'd', (m.z or m.o) and JOB_FIELD[other] or 'n', m.t and 't' or 'n',
 		m.s and 'v' or 'n')
 	if f.err then
 		return EINVAL
@@ -117,7 +117,9 @@ local function finish(m)
 		return r[LAST] == m.k and OK or ELOST
 	end
 	local plan, anew = decide(m, r, tonumber(f[2]))
-	if not lanes_ok(Q, tenant, plan and plan[2]) or not lanes_ok(other, tenant, m.o and m.o[2]) then
+	local beside = (m.z or m.o) and job_read(f[6])
+	if not lanes_ok(Q, tenant, plan and plan[2]) or
+		(beside and not lanes_ok(other, tenant, beside[LANE], m.o and m.o[2])) then
 		return EINVAL
 	end
 
@@ -126,7 +128,7 @@ local function finish(m)
 	r[WHY], r[ASKED] = '', 0
 	local gone = m.z and not anew
 	if gone then
-		remove(m, f, tenant)
+		remove(m, f, tenant, beside)
 	elseif plan then
 		job_due(Q, tenant, m.i, r, plan)
 	elseif m.p then

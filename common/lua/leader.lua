@@ -10,7 +10,7 @@ local NONCE, TERM, LEASE_MS = arg_text(2, 128), arg_int(3, 0, MS_MAX), arg_int(4
 local KEY = P .. 'leader'
 need_type('hash', 'leader')
 local f = redis.call('HMGET', KEY, 'nonce', 'term', 'until', 'lease')
-local nonce, term, ends, lease = f[1] or '', tonumber(f[2]) or 0, tonumber(f[3]) or 0, tonumber(f[4]) or LEASE_MS
+local nonce, term, ends, lease = f[1] or '', number(f[2]), number(f[3]), math.min(number(f[4] or LEASE_MS), 3600000)
 local ours = TERM > 0 and nonce == NONCE and term == TERM
 
 if ARGV[1] == 'resign' then

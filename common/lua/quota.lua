@@ -9,7 +9,7 @@
 -- A limit is a bucket of BURST that refills one in PERIOD_MS (GCRA). quota:KEY is when it will be full again, in ms;
 -- quota:KEY:next the last ticket given, quota:KEY:first that of those with priority; quota:once:ONCE what was spent.
 --#include "_base.lua"
-local ITEMS_MAX, ONCE_S = 256, 86400
+local ITEMS_MAX, ONCE_S, WHOLE_MAX = 256, 86400, 1e14
 local VERBS = {reserve = 5, refund = 3, block = 2} -- where the items begin
 local from = VERBS[ARGV[1]]
 if not from or #ARGV < from + 3 or (#ARGV - from + 1) % 4 ~= 0 or #ARGV > from + 4 * ITEMS_MAX then
@@ -25,19 +25,23 @@ local function read_items()
 	for i = from, #ARGV, 4 do
 		local name = 'quota:' .. arg_text(i, 512)
 		need_type('string', name, name .. ':next', name .. ':first')
-		list[#list + 1] = {key = P .. name, burst = arg_int(i + 1, 1, 1e9), period = arg_int(i + 2, 1, 1e12),
+		local item = {key = P .. name, burst = arg_int(i + 1, 1, 1e9), period = arg_int(i + 2, 1, 1e12),
 			cost = arg_int(i + 3, 0, MS_MAX)}
+		if item.burst * item.period > WHOLE_MAX then
+			fail('EINVAL', 'the whole limit takes too long to refill: ' .. item.key)
+		end
+		list[#list + 1] = item
 	end
 	return list
 end
 
 local function time_of(key)
-	return tonumber(redis.call('GET', key) or 0) or 0
+	return number(redis.call('GET', key))
 end
 
 local function put(key, at)
 	if at > NOW then
-		redis.call('SET', key, string.format('%.0f', at), 'PX', string.format('%.0f', at - NOW))
+		redis.call('SET', key, string.format('%.0f', at), 'PX', string.format('%.0f', math.ceil(at - NOW)))
 	else
 		redis.call('DEL', key)
 	end

@@ -29,7 +29,10 @@ end
 
 local function lapse(id, f, r)
 	local tenant, suspect = f[1], r[LANE] == LANE_SUSPECT
-	if not lanes_ok(Q, tenant, LANE_SUSPECT) then
+	if not lanes_ok(Q, tenant, LANE_SUSPECT) then -- its turn comes again; what lapsed behind it does not wait for that
+		r[AT] = NOW + math.max(r[LEASE], 1000)
+		index(RUN, id, r[AT])
+		redis.call('HSET', P .. 'e:' .. id, field, cmsgpack.pack(r))
 		return
 	end
 	job_out(Q, tenant, id, r)

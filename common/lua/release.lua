@@ -25,7 +25,7 @@ local function release(id, token, due, why)
 	end
 	local tenant, r = f[1], job_read(f[2])
 	if r[WHERE] ~= RUNNING or r[TOKEN] ~= token then
-		return r[LAST] == token and OK or ELOST
+		return token ~= '' and r[LAST] == token and OK or ELOST
 	end
 	local plan = {r[INTENT], r[LANE], due, why}
 	plan = r[ASKED] == 0 and plan or plan_merge(plan, r[ASKED])

@@ -48,8 +48,8 @@ local function start(id, f, r)
 end
 
 local function again(list)
-	for i = 1, #list - 1, 2 do
-		local f = fields(list[i])
+	for i = 1, math.min(#list, 2 * BATCH), 2 do
+		local f = type(list[i]) == 'string' and fields(list[i])
 		local r = f and job_read(f[MINE])
 		if f and r[WHERE] == RUNNING and r[TOKEN] == list[i + 1] then
 			deliver(list[i], f, r)
@@ -66,7 +66,7 @@ local function next_due()
 		end
 		local first = redis.call('ZRANGE', wake_key(lane), 0, 0, 'WITHSCORES')
 		if first[1] then
-			soonest = math.min(soonest, math.max(0, tonumber(first[2]) - NOW))
+			soonest = math.min(soonest, math.max(0, number(first[2]) - NOW))
 		end
 	end
 	return soonest
@@ -76,7 +76,7 @@ local memo = redis.call('HMGET', MEMO, 'nonce', 'ids')
 if memo[1] == NONCE then
 	again(unpacked(memo[2]) or {})
 else
-	floor = tonumber(redis.call('HGET', VT, '') or 0) or 0
+	floor = number(redis.call('HGET', VT, ''))
 	local before = floor
 	for lane = 0, 3 do
 		lanes[lane] = redis.call('EXISTS', ready_key(lane)) == 1

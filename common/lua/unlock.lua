@@ -1,7 +1,9 @@
--- unlock NAME HOLDER: frees the lock P..NAME if HOLDER still has it. 1 freed, 0 not ours.
-if #ARGV ~= 2 then return redis.error_reply('CFERR EINVAL unlock takes NAME HOLDER') end
-local key = KEYS[1] .. ARGV[1]
-local holder = redis.pcall('GET', key)
-if type(holder) == 'table' and holder.err then return holder end
-if holder ~= ARGV[2] then return 0 end
-return redis.call('DEL', key)
+#!lua flags=allow-oom
+-- unlock NAME HOLDER : frees the lock P..NAME if HOLDER still has it. 1 freed, 0 not ours.
+--#include "_base.lua"
+if #ARGV ~= 2 then
+	fail('EINVAL', 'unlock needs a name and a holder')
+end
+local NAME = arg_text(1, 256)
+need_type('string', NAME)
+return redis.call('GET', P .. NAME) == ARGV[2] and redis.call('DEL', P .. NAME) or 0

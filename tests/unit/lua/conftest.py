@@ -140,8 +140,8 @@ class Fleet:
         after, rows = "", {}
         while True:
             reply = self.run("audit", after, 64)
-            rows.update({row[0].decode(): (row[10], row[11]) for row in reply[1:]})
-            after = reply[0].decode()
+            rows.update({row[0].decode(errors="backslashreplace"): (row[10], row[11]) for row in reply[1:]})
+            after = reply[0]
             if not after:
                 return rows
 

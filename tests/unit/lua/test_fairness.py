@@ -157,6 +157,47 @@ def test_what_lapsed_as_a_suspect_runs_alone(fleet):
     assert fleet.clean()
 
 
+def test_a_killed_worker_punishes_nobody(fleet):
+    """A worker dies with 1,000 jobs, one of which killed it, and kills whoever runs it: that one alone is parked."""
+    pipe = fleet.db.pipeline(transaction=False)
+    sha = fleet.db.script_load(fleet.texts["apply"])
+    for i in range(1000):
+        request = {"src": "s", "rid": str(i), "op": "add", "i": f"e{i:04}", "ans": b"", "c": b"c", "n": f"t{i % 9}",
+                   "v": [LOOK, 2, 0, "new"]}
+        pipe.evalsha(sha, 1, fleet.p, pack(request))
+    pipe.execute()
+    held = [job for _ in range(16) for job in fleet.take()]
+    assert len(held) == 1000
+    deaths, kills = 0, []
+
+    def die(jobs):
+        for job in jobs:
+            fleet.lapse(job.id)
+        while fleet.run("reap", "verify")[1]:
+            pass
+
+    die(held)
+    done = set()
+    while True:
+        jobs = fleet.take(worker=f"w{deaths}")
+        if not jobs:
+            break
+        if "e0500" in [job.id for job in jobs]:
+            deaths += 1
+            kills.append(len(jobs))
+            die(jobs)
+            continue
+        reply = fleet.run("finish", "verify", *[pack(fleet.finish_item(job)) for job in jobs])
+        assert reply == [OK] * len(jobs)
+        done |= {job.id for job in jobs}
+    assert deaths == 3 and kills[0] <= 16 and kills[1:] == [1, 1], "after its first lapse as a suspect it runs alone"
+    assert done == {f"e{i:04}" for i in range(1000)} - {"e0500"}
+    assert fleet.db.zrange(fleet.key("parked:verify"), 0, -1) == [b"e0500"] and fleet.clean()
+    assert [unpack(e["data"])[b"endpoint"] for e in fleet.events("edges")] == [b"e0500"]
+    fleet.run("ask", "verify", "e0500", LOOK, 0, 0, "retry", 1)
+    assert fleet.finish(fleet.take_one("e0500")) == OK
+
+
 def test_suspects_are_not_starved(fleet):
     fleet.add("poison")
     fleet.take_one("poison")

@@ -95,6 +95,32 @@ def test_name_dropped_and_taken_back(fleet):
     assert dom(fleet, "a.example")[2] == [[b"t1", b"a", 1]]
 
 
+def test_dropped_names_are_bounded(fleet):
+    """A config that changes again and again before the names are released."""
+    fleet.add("a", names=[])
+    for i in range(3):
+        assert fleet.apply("update", "a", nd=[f"n{i}-{n}.example" for n in range(100)])[0] == OK
+    before = fleet.dump()
+    assert fleet.apply("update", "a", nd=["one-more.example"])[:3] == [-2, 0, b"more than 300 names wait for their release"]
+    assert fleet.dump() == before
+    assert fleet.apply("update", "a", nd=["n0-1.example"])[0] == OK, "it waits already"
+    job = fleet.take_one("a")
+    assert fleet.finish(job, d=[f"n{i}-{n}.example" for i in range(3) for n in range(100)]) == OK
+    assert not fleet.db.hexists(fleet.key("e:a"), "d")
+
+
+def test_those_who_look_at_free_names_are_bounded(fleet):
+    """One call asks 256 claimants at most; the rest see it at their next look."""
+    names = [f"n{i}.example" for i in range(50)]
+    fleet.add("a", tenant="t0", names=names)
+    job = fleet.take_one("a")
+    fleet.run("claim", "verify", "a", job.token, *[x for n in names for x in (n, 1, 0)])
+    for i in range(1, 9):
+        fleet.add(f"b{i}", tenant=f"t{i}", names=names, verify=False)
+    assert fleet.finish(job, z=True, d=names) == OK
+    assert sum(fleet.record(f"b{i}").want for i in range(1, 9)) == 256 and fleet.clean()
+
+
 def test_too_many_claims(fleet):
     for i in range(256):
         fleet.add(f"e{i}", tenant=f"t{i}", names=["popular.example"], verify=False)

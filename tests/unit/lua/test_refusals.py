@@ -41,6 +41,9 @@ BAD_ARGS = [
     ("repair", ["verify", "a"]), ("repair", ["verify", "a", "", 1]), ("repair", ["verify", "", ""]),
     ("repair", ["verify", "a", "", 0, 7, 0, "why"]),
     ("trim", []), ("trim", ["results", 0, 0, 1]), ("trim", ["results", 1, -1, 1]), ("trim", ["", 1, 1, 1]),
+    ("cancel", ["verify"]), ("cancel", ["verify", "a", "b"]), ("cancel", ["verify", ""]), ("unlock", ["x"]), ("unlock", ["", "x"]),
+    ("alert", []), ("alert", ["1-x"]), ("alert", ["", b"\xc1"]), ("alert_snapshot", ["name", 0]), ("alert_snapshot", ["", 0, 0]),
+    ("answer", ["s", "r"]), ("answer", ["s", "r", "1"]), ("fleet", []), ("fleet", [0]),
     ("finish", ["verify"]), ("apply", []), ("apply", [pack(REQUEST), pack(REQUEST)]),
     *[("finish", ["verify", bad]) for bad in [
         b"", b"\xc1", b"\x81\xa1i", pack("text"), pack(7), b"\xdd\xff\xff\xff\xff", b"\xc4\x01a",
@@ -51,11 +54,12 @@ BAD_ARGS = [
             {"o": [LOOK, 2, 0, "w" * 65]}, {"p": ""}, {"p": 7}, {"e": "x"}, {"e": [["t", "i"]]}, {"e": [[7, "i", b""]]},
             {"t": [7]}, {"t": [b"x" * 4097]}, {"t": "x"}, {"x": "soon"}, {"x": 0.5}, {"c": ["sha"]}, {"c": [7, b""]},
             {"a": [["n", "ca", "u"]]}, {"a": ["n"]}, {"a": [["n", "ca", "u", "never"]]}, {"d": [7]}, {"d": [""]},
-            {"st": ""}, {"r": 7}, {"z": 1}]]]],
+            {"w": -1}, {"g": -1}, {"x": -2}, {"x": 1e17}, {"s": ["v", b""] * 9}, {"t": [b""] * 41}, {"d": ["n"] * 301},
+            {"a": [["n", "ca", "u", 1]] * 201}, {"e": [["t", "i", b""]] * 257}, {"st": ""}, {"r": 7}, {"z": 1}]]]],
     *[("apply", [bad]) for bad in [
         b"", b"\xc1", pack([]), *[pack(but(REQUEST, **more)) for more in [
             {"src": None}, {"src": ""}, {"rid": 7}, {"op": None}, {"op": "steal"}, {"i": None}, {"i": ""}, {"i": "x" * 65},
-            {"ans": None}, {"sid": "x"}, {"sid": "1-x"}, {"op": "add"}, {"op": "add", "c": b""}, {"x": "1"}, {"n": ""},
+            {"ans": None}, {"sid": "x"}, {"sid": "1-x"}, {"sid": "9" * 20 + "-0"}, {"t": b"x" * 4097}, {"op": "add"}, {"op": "add", "c": b""}, {"x": "1"}, {"n": ""},
             {"na": [7]}, {"na": ["a"] * 101}, {"nd": [""]}, {"nd": "a"}, {"v": [LOOK]}, {"j": "now"}, {"t": 7},
             {"e": [[]]}, {"ng": 1}]]]],
 ]
@@ -163,10 +167,25 @@ def test_wrong_type_of_a_due_set(fleet, script):
     before = fleet.dump()
     reply = fleet.run(script, *call)
     if script == "reap":
-        assert reply == [1, 0, 0]
-    else:
-        assert EINVAL == (reply[0] if isinstance(reply, list) else reply)
+        assert reply == [1, 0, 0] and fleet.record("a").token == job.token and fleet.record("a").due > fleet.now()
+        return
+    assert EINVAL == (reply[0] if isinstance(reply, list) else reply)
     assert fleet.dump() == before
+
+
+def test_reap_passes_over_what_is_broken(fleet):
+    """More of a broken tenant than one reap looks at do not keep the others from theirs."""
+    for i in range(70):
+        fleet.add(f"bad{i:02}", tenant="bad")
+    fleet.add("good", tenant="good")
+    fleet.take()
+    fleet.take()
+    fleet.db.lpush(fleet.key("due:verify:3:bad"), "no such thing")
+    for i in range(70):
+        fleet.lapse(f"bad{i:02}")
+    fleet.lapse("good")
+    assert [fleet.run("reap", "verify")[:2] for _ in range(2)] == [[64, 0], [7, 1]]
+    assert fleet.take(suspects=1)[0].id == "good"
 
 
 def test_take_passes_over_what_is_broken(fleet):
