@@ -185,15 +185,36 @@ void queue_reap(struct redis *r, enum queue_id q, queue_reap_fn *done, void *arg
 struct queue_audit_row {
 	const char *id;
 	struct endpoint_field fields[ENDPOINT_FIELDS_N];
-	bool index_ok[2]; /* by queue: the record's place in due/run/parked is what it says */
+	bool index_ok[2];  /* by queue: the record's place in due/run/parked is what it says */
+	bool claimed;      /* each name of the config is claimed */
+	int64_t expiry_ms; /* its score in `expiry`; -1: not there */
 };
 typedef void queue_audit_fn(void *arg, int err, const struct queue_audit_row *rows, size_t n,
 	const char *next_after /* NULL: at the end */);
 void queue_audit(struct redis *r, const char *after, queue_audit_fn *done, void *arg);
 /** Compares jv/ji bytes with what was seen (expect) and, only if unchanged, rewrites the record as
- * plan says (NULL: none) and all its indexes. */
+ * plan says (NULL: none) and all its indexes. With keep a record that can be read stays, and the
+ * indexes follow it: what runs goes on running. */
 void queue_repair(struct redis *r, enum queue_id q, const char *id, const void *expect,
-	size_t expect_len, const struct queue_plan *plan, queue_done_fn *done, void *arg);
+	size_t expect_len, const struct queue_plan *plan, bool keep, queue_done_fn *done,
+	void *arg);
+/** Puts right the score in `expiry` (-1: none) if field x still is x, and the claims of the
+ * config's names. */
+void queue_reindex(struct redis *r, const char *id, const struct endpoint_field *x,
+	int64_t expiry_ms, queue_done_fn *done, void *arg);
+
+/** What no slice can see: members of an index that lead nowhere, and endpoints that the list of
+ * endpoints lacks (index "endpoints"). Borrowed. */
+struct queue_stray {
+	const char *index, *member;
+};
+typedef void queue_strays_fn(void *arg, int err, const struct queue_stray *strays, size_t n,
+	const char *next_cursor /* NULL: at the end */);
+/** About 64 members from cursor on ("": the start); with repair they are put right. */
+void queue_strays(
+	struct redis *r, const char *cursor, bool repair, queue_strays_fn *done, void *arg);
+/** Tenants whose number of running jobs is wrong, in one step; none while very many run. */
+void queue_recount(struct redis *r, enum queue_id q, bool repair, queue_strays_fn *done, void *arg);
 
 /** A request applied: dedup by (source, id), checks, endpoint written, jobs asked, answered,
  * acknowledged and deleted from the stream: one script. */

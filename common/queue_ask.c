@@ -5,14 +5,6 @@
 
 /* The scheduler's calls: each goes out alone, pipelined. */
 
-static void add_plan(struct queue_args *args, const struct queue_plan *plan)
-{
-	queue_args_addi(args, plan->intent);
-	queue_args_addi(args, plan->lane);
-	queue_args_addi(args, queue_due(plan->due_ms));
-	queue_args_add(args, plan->why ? plan->why : "", plan->why ? strnlen(plan->why, 64) : 0);
-}
-
 void queue_ask(struct redis *r, enum queue_id q, const char *id, const struct queue_plan *plan,
 	bool force, queue_done_fn *done, void *arg)
 {
@@ -20,22 +12,9 @@ void queue_ask(struct redis *r, enum queue_id q, const char *id, const struct qu
 
 	queue_args_adds(&args, queue_name(q));
 	queue_args_adds(&args, id);
-	add_plan(&args, plan);
+	queue_args_add_plan(&args, plan);
 	queue_args_addi(&args, force);
 	queue_args_call(r, "ask", &args, queue_done_reply, queue_done_new(done, arg));
-}
-
-void queue_repair(struct redis *r, enum queue_id q, const char *id, const void *expect,
-	size_t expect_len, const struct queue_plan *plan, queue_done_fn *done, void *arg)
-{
-	struct queue_args args = {0};
-
-	queue_args_adds(&args, queue_name(q));
-	queue_args_adds(&args, id);
-	queue_args_add(&args, expect, expect ? expect_len : 0);
-	if (plan)
-		add_plan(&args, plan);
-	queue_args_call(r, "repair", &args, queue_done_reply, queue_done_new(done, arg));
 }
 
 struct reaping {
@@ -65,50 +44,6 @@ void queue_reap(struct redis *r, enum queue_id q, queue_reap_fn *done, void *arg
 	*w = (struct reaping){done, arg};
 	queue_args_adds(&args, queue_name(q));
 	queue_args_call(r, "reap", &args, on_reaped, w);
-}
-
-struct auditing {
-	queue_audit_fn *done;
-	void *arg;
-};
-
-static void on_audited(void *arg, int err, const struct reply *reply)
-{
-	struct auditing w = *(struct auditing *)arg;
-	struct queue_audit_row rows[QUEUE_BATCH];
-	const char *after = NULL;
-	size_t n = 0;
-
-	free(arg);
-	err = queue_reply_err(err, reply, REPLY_ARRAY);
-	if (!err && (reply_len(reply) < 1 || reply_len(reply) > 1 + QUEUE_BATCH))
-		err = CF_EPROTO;
-	for (size_t i = 1; !err && i < reply_len(reply); i++) {
-		const struct reply *row = reply_at(reply, i);
-		struct queue_audit_row *out = &rows[n++];
-
-		out->id = reply_str(reply_at(row, 0), NULL);
-		for (size_t k = 0; k < ENDPOINT_FIELDS_N; k++)
-			out->fields[k] = queue_reply_field(reply_at(row, 1 + k));
-		for (size_t q = 0; q < 2; q++)
-			out->index_ok[q] = reply_int(reply_at(row, 1 + ENDPOINT_FIELDS_N + q)) == 1;
-		if (!out->id)
-			err = CF_EPROTO;
-	}
-	if (!err)
-		after = reply_str(reply_at(reply, 0), NULL);
-	w.done(w.arg, err, rows, err ? 0 : n, after && *after ? after : NULL);
-}
-
-void queue_audit(struct redis *r, const char *after, queue_audit_fn *done, void *arg)
-{
-	struct queue_args args = {0};
-	struct auditing *w = mem_alloc(sizeof *w);
-
-	*w = (struct auditing){done, arg};
-	queue_args_adds(&args, after);
-	queue_args_addi(&args, QUEUE_BATCH);
-	queue_args_call(r, "audit", &args, on_audited, w);
 }
 
 struct trimming {

@@ -33,6 +33,14 @@ void queue_args_addi(struct queue_args *a, int64_t v)
 	queue_args_adds(a, text);
 }
 
+void queue_args_add_plan(struct queue_args *a, const struct queue_plan *plan)
+{
+	queue_args_addi(a, plan->intent);
+	queue_args_addi(a, plan->lane);
+	queue_args_addi(a, queue_due(plan->due_ms));
+	queue_args_add(a, plan->why ? plan->why : "", plan->why ? strnlen(plan->why, 64) : 0);
+}
+
 void queue_args_release(struct queue_args *a)
 {
 	for (size_t i = 0; i < a->n; i++)

@@ -18,6 +18,7 @@ struct queue_args {
 void queue_args_add(struct queue_args *a, const void *bytes, size_t n);
 void queue_args_adds(struct queue_args *a, const char *s);
 void queue_args_addi(struct queue_args *a, int64_t v);
+void queue_args_add_plan(struct queue_args *a, const struct queue_plan *plan);
 void queue_args_release(struct queue_args *a);
 void queue_args_call(
 	struct redis *r, const char *script, struct queue_args *a, redis_reply_fn *done, void *arg);

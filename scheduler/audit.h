@@ -4,8 +4,9 @@
  * The invariant (design section 4): what needs_verify() and needs_issue() say of an endpoint stands
  * in its own job field as due, running or parked, and each index agrees. A slice of 64 endpoints is
  * read by one script, judged here, and put right by a script that compares before it writes, so
- * that nothing that changed meanwhile is touched. The leader does so for ever, `certfleet audit`
- * once.
+ * that nothing that changed meanwhile is touched; a job that runs goes on running. What no slice
+ * can see, since it hangs on no endpoint, is looked at before (strays) and after (counts). The
+ * leader does so for ever, `certfleet audit` once.
  */
 #pragma once
 
@@ -24,6 +25,10 @@ enum audit_finding {
 	AUDIT_LATE,       /* the look is recorded for long after it is needed */
 	AUDIT_ORPHAN,     /* the index of endpoints names one that is not there */
 	AUDIT_UNREADABLE, /* the endpoint's record cannot be read: only a person can help */
+	AUDIT_STRAY,      /* an index leads nowhere, or an endpoint is not in the list of them */
+	AUDIT_CLAIM,      /* a name of the config is not claimed */
+	AUDIT_EXPIRY,     /* the index of certificates' ends does not say this one's */
+	AUDIT_COUNT,      /* the number of a tenant's running jobs is wrong */
 	AUDIT_FINDINGS,
 };
 
@@ -61,7 +66,8 @@ struct audit_options {
 	int64_t pace_ms; /* between slices; 0: none */
 	/** After each slice; may be NULL. */
 	void (*progress)(void *arg, const struct audit_counts *so_far);
-	/** Called for each finding; may be NULL. id is "" never. */
+	/** Called for each finding; may be NULL. id is the endpoint's, or a tenant's; with
+	 * AUDIT_STRAY plan->why names the index. */
 	void (*finding)(void *arg, const char *id, enum queue_id q, enum audit_finding f,
 		const struct need *plan);
 	/** At the end, or when Redis failed (err). The audit is freed by audit_free(), which done

@@ -3,7 +3,8 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
-static const char *const findings[] = {"right", "missing", "index", "late", "orphan", "unreadable"};
+static const char *const findings[] = {"right", "missing", "index", "late", "orphan", "unreadable",
+	"stray", "claim", "expiry", "count"};
 
 const double audit_days[AUDIT_DAYS_N] = {0, 1, 3, 7, 14, 30, 60, 90, 180, 400};
 

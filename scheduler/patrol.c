@@ -79,7 +79,7 @@ static void on_finding(
 	if (p->logged++ < FINDINGS_LOGGED)
 		LOG(WARN, "audit_found", LF("endpoint", id), LF("queue", queue_name(q)),
 			LF("finding", audit_finding_name(f)),
-			LF("needed", plan->any ? plan->why : "nothing"));
+			LF("needed", plan->why[0] ? plan->why : "nothing"));
 }
 
 static void on_done(void *arg, int err, const struct audit_counts *c)

@@ -58,6 +58,19 @@ local function has(bits, flag)
 	return bit.band(bits, flag) ~= 0
 end
 
+-- The names of a config's bytes (common/endpoint_codec.c); none of one that cannot be read.
+local function names_of(bytes)
+	local c = unpacked(bytes)
+	return c and type(c.n) == 'table' and c.n or {}
+end
+
+-- Does the endpoint claim this name of its config?
+local function claims(id, name)
+	local key, base, kind = dom_of(name)
+	local c = is_type(key, 'hash') and claim_of(dom_read(key, base), id)
+	return c and has(c[3], kind)
+end
+
 -- Why this tenant's endpoint cannot claim the name: a status and words, or nil. Writes nothing.
 local function claim_refused(tenant, id, name)
 	local key, base, kind = dom_of(name)

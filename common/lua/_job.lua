@@ -91,18 +91,32 @@ local function job_out(q, tenant, id, r)
 	r[SINCE] = NOW
 end
 
--- Puts a record that stands nowhere into the due set.
-local function job_due(q, tenant, id, r, plan)
-	r[WHERE] = DUE
-	r[INTENT], r[LANE], r[WHY] = plan[1], plan[2], plan[4]
-	r[AT] = math.max(plan[3], NOW)
-	r[ASKED] = 0
+-- Has a due job stand in its set, and its tenant wake in time.
+local function index_due(q, tenant, id, r)
 	index(due_key(q, r[LANE], tenant), id, r[AT])
 	local name = q .. ':' .. r[LANE]
 	wakes[name] = wakes[name] or {}
 	wakes[name][tenant] = math.min(wakes[name][tenant] or r[AT], r[AT])
 	if r[AT] <= NOW then
 		due_now[q] = true
+	end
+end
+
+-- Puts a record that stands nowhere into the due set.
+local function job_due(q, tenant, id, r, plan)
+	r[WHERE] = DUE
+	r[INTENT], r[LANE], r[WHY] = plan[1], plan[2], plan[4]
+	r[AT] = math.max(plan[3], NOW)
+	r[ASKED] = 0
+	index_due(q, tenant, id, r)
+end
+
+-- Has a record stand where it says.
+local function job_index(q, tenant, id, r)
+	if r[WHERE] == DUE then
+		index_due(q, tenant, id, r)
+	elseif r[WHERE] ~= NONE then
+		index(P .. (r[WHERE] == RUNNING and 'run:' or 'parked:') .. q, id, r[AT])
 	end
 end
 

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "scheduler/cli/cli.h"
+#include "scheduler/cli/facts.h"
 
 #include <string.h>
 
@@ -37,10 +38,11 @@ static void on_finding(
 
 	if (r->cli->json) {
 		cli_list_item(r->cli,
-			json_pack("{s:s s:s s:s s:o}", "endpoint", id, "queue", queue_name(q),
-				"found", audit_finding_name(f), "needed",
-				plan && plan->any ? json_string(job_intent_name(plan->intent))
-						  : json_null()));
+			json_pack("{s:o s:s s:s s:o s:o}", "endpoint", json_text(id), "queue",
+				queue_name(q), "found", audit_finding_name(f), "needed",
+				plan->any ? json_string(job_intent_name(plan->intent))
+					  : json_null(),
+				"index", f == AUDIT_STRAY ? json_text(plan->why) : json_null()));
 		return;
 	}
 	if (r->shown++ >= SHOWN_MAX)
@@ -48,11 +50,11 @@ static void on_finding(
 	table_cell(&r->table, TINT_NONE, "%s", id);
 	table_cell(&r->table, TINT_NONE, "%s", queue_name(q));
 	table_cell(&r->table, TINT_BAD, "%s", audit_finding_name(f));
-	if (plan != NULL && plan->any)
+	if (plan->any)
 		table_cell(
 			&r->table, TINT_NONE, "%s (%s)", job_intent_name(plan->intent), plan->why);
 	else
-		table_cell(&r->table, TINT_NONE, "nothing");
+		table_cell(&r->table, TINT_NONE, "%s", f == AUDIT_STRAY ? plan->why : "nothing");
 }
 
 static void on_progress(void *arg, const struct audit_counts *c)

@@ -158,18 +158,20 @@ static void mends_what_is_broken(void **state)
 	world_ask(&s.w, "HDEL", "@e:e001", "jv", NULL);               /* forgotten */
 	world_ask(&s.w, "ZREM", "@due:verify:0:t2", "e002", NULL);    /* recorded, in no index */
 	world_ask(&s.w, "ZADD", "@parked:verify", "1", "e003", NULL); /* in one too many */
-	world_ask(&s.w, "DEL", "@e:e100", NULL);                  /* a name without an endpoint */
+	/* Its id and its name without it: in the list, among the due, and in a claim. */
+	world_ask(&s.w, "DEL", "@e:e100", NULL);
 	world_ask(&s.w, "HSET", "@e:e149", "c", "rubbish", NULL); /* beyond repair */
 	pass(&s, false);
-	assert_int_equal(audit_found(&s.counts), 5);
+	assert_int_equal(audit_found(&s.counts), 7);
 	assert_int_equal(audit_repaired(&s.counts), 0);
 	pass(&s, true);
 	assert_int_equal(s.counts.found[QUEUE_VERIFY][AUDIT_MISSING] +
 				 s.counts.found[QUEUE_VERIFY][AUDIT_INDEX],
 		3);
 	assert_int_equal(s.counts.found[QUEUE_VERIFY][AUDIT_ORPHAN], 1);
+	assert_int_equal(s.counts.found[QUEUE_VERIFY][AUDIT_STRAY], 2);
 	assert_int_equal(s.counts.found[QUEUE_VERIFY][AUDIT_UNREADABLE], 1);
-	assert_int_equal(audit_repaired(&s.counts), 4);
+	assert_int_equal(audit_repaired(&s.counts), 6);
 	pass(&s, true);
 	assert_int_equal(audit_found(&s.counts), 1); /* what only a person can mend */
 	assert_int_equal(s.counts.endpoints, 148);
