@@ -245,9 +245,7 @@ static void read_flags(struct reading *r, const struct config_row *row, const st
 static void read_row(struct reading *r, const struct config_row *row, const struct node *n,
 	const char *path, void *base)
 {
-	if (row->type == TYPE_UNSUPPORTED)
-		config_error(r, n->key_line, n->key_column, path, "%s", row->expected);
-	else if (row->type == TYPE_FLAGS)
+	if (row->type == TYPE_FLAGS)
 		read_flags(r, row, n, path, base);
 	else if (row->list)
 		read_list(r, row, n, path, base);
@@ -397,6 +395,8 @@ void config_free(struct config *c)
 	free(c->redis.unix_path);
 	if (c->redis.password)
 		mem_wipe_free(c->redis.password, strlen(c->redis.password));
+	if (c->redis.sentinel.password)
+		mem_wipe_free(c->redis.sentinel.password, strlen(c->redis.sentinel.password));
 	free(c);
 }
 

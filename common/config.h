@@ -8,7 +8,7 @@
  * refused.
  *
  * Secrets are never in the file itself, only paths to them; nothing here opens a key file but
- * config_check_files(), and config_redis_options() for the password. Optional strings are NULL,
+ * config_check_files(), and config_redis_options() for the passwords. Optional strings are NULL,
  * optional lists have n == 0, when not given. The struct owns everything in it, and does not change
  * once loaded.
  */
@@ -133,16 +133,27 @@ enum config_dns_provider { DNS_PROVIDER_BUILTIN };
 struct config {
 	char *fleet; /* [A-Za-z0-9_-], at most 64 */
 	struct {
-		char *url;  /* as written */
+		char *url;  /* as written; NULL with sentinel or cluster */
 		char *host; /* from url; NULL with unix_path */
 		char *unix_path;
 		uint16_t port;
 		uint32_t db;
-		bool use_tls;
 		char *username;
 		char *password_file;
 		char *password; /* filled by config_redis_options() */
 		struct {
+			char *master; /* NULL: no Sentinels */
+			struct config_addresses nodes;
+			char *username;
+			char *password_file;
+			char *password; /* filled by config_redis_options() */
+			bool tls;
+		} sentinel;
+		struct {
+			struct config_addresses nodes; /* none: no cluster */
+		} cluster;
+		struct {
+			bool enabled; /* rediss://, or said */
 			char *ca_file;
 			char *cert_file;
 			char *key_file;
@@ -230,7 +241,7 @@ void config_free(struct config *c);
 int config_check_files(const struct config *c, struct config_errors *errors);
 
 /** Fills *out with pointers that live as long as c; client_name is borrowed. Reads the password
- * file: CF_EIO with a why that names it. */
+ * files: CF_EIO with a why that names one. */
 int config_redis_options(
 	struct config *c, const char *client_name, struct redis_options *out, struct why *why);
 
@@ -238,6 +249,8 @@ int config_redis_options(
  */
 void config_print_effective(const struct config *c, struct buf *out);
 
+/** What redis says of where it is, for people: "redis://…", "sentinel certfleet", "cluster". */
+const char *config_redis_where(const struct config *c, char *buf, size_t size);
 /** The authority of that name, NULL if there is none. */
 const struct config_authority *config_authority(const struct config *c, const char *name);
 /** worker.name, or "hostname-pid" into buf. */

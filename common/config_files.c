@@ -83,52 +83,65 @@ int config_check_files(const struct config *c, struct config_errors *errors)
 
 /* --- Redis */
 
-static int read_password(const char *path, char **out, struct why *why)
+static int read_password(const char *key, const char *path, char **out, struct why *why)
 {
 	char text[PASSWORD_BYTES_MAX + 2];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd;
 	ssize_t n;
 
+	if (!path || *out)
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return why_set(why, CF_EIO, "redis.password_file %s cannot be opened: %s", path,
-			strerror(errno));
+		return why_set(
+			why, CF_EIO, "%s %s cannot be opened: %s", key, path, strerror(errno));
 	n = read(fd, text, sizeof text - 1);
 	close(fd);
 	if (n < 0)
-		return why_set(why, CF_EIO, "redis.password_file %s cannot be read: %s", path,
-			strerror(errno));
+		return why_set(why, CF_EIO, "%s %s cannot be read: %s", key, path, strerror(errno));
 	text[n] = '\0';
 	text[strcspn(text, "\r\n")] = '\0';
 	if (!*text || n > PASSWORD_BYTES_MAX) {
 		mem_wipe(text, sizeof text);
 		return why_set(why, CF_EIO,
-			"redis.password_file %s: expected a password of 1 to %d bytes on its first "
-			"line",
-			path, PASSWORD_BYTES_MAX);
+			"%s %s: expected a password of 1 to %d bytes on its first line", key, path,
+			PASSWORD_BYTES_MAX);
 	}
 	*out = mem_strdup(text);
 	mem_wipe(text, sizeof text);
 	return 0;
 }
 
+static void add_nodes(const struct config_addresses *from, struct redis_options *out)
+{
+	for (size_t i = 0; i < from->n && out->nodes_n < REDIS_NODES_MAX; i++)
+		out->nodes[out->nodes_n++] = (struct redis_node){
+			.host = from->items[i].host, .port = from->items[i].port};
+}
+
 int config_redis_options(
 	struct config *c, const char *client_name, struct redis_options *out, struct why *why)
 {
-	int err;
+	int err = read_password(
+		"redis.password_file", c->redis.password_file, &c->redis.password, why);
 
-	if (c->redis.password_file && !c->redis.password) {
-		err = read_password(c->redis.password_file, &c->redis.password, why);
-		if (err)
-			return err;
-	}
+	if (!err)
+		err = read_password("redis.sentinel.password_file", c->redis.sentinel.password_file,
+			&c->redis.sentinel.password, why);
+	if (err)
+		return err;
 	*out = (struct redis_options){
 		.host = c->redis.host,
 		.port = c->redis.port,
 		.unix_path = c->redis.unix_path,
+		.sentinel_master = c->redis.sentinel.master,
+		.sentinel_username = c->redis.sentinel.username,
+		.sentinel_password = c->redis.sentinel.password,
+		.sentinel_tls = c->redis.sentinel.tls,
 		.db = c->redis.db,
 		.username = c->redis.username,
 		.password = c->redis.password,
-		.tls = c->redis.use_tls,
+		.tls = c->redis.tls.enabled,
 		.tls_ca_file = c->redis.tls.ca_file,
 		.tls_cert_file = c->redis.tls.cert_file,
 		.tls_key_file = c->redis.tls.key_file,
@@ -136,7 +149,29 @@ int config_redis_options(
 		.client_name = client_name,
 		.timeout_ms = c->redis.timeout_ms,
 	};
+	add_nodes(&c->redis.sentinel.nodes, out);
+	add_nodes(&c->redis.cluster.nodes, out);
 	return 0;
+}
+
+const char *config_redis_where(const struct config *c, char *buf, size_t size)
+{
+	const struct config_addresses *nodes = &c->redis.cluster.nodes;
+	size_t used;
+
+	if (c->redis.url)
+		return c->redis.url;
+	if (c->redis.sentinel.master) {
+		nodes = &c->redis.sentinel.nodes;
+		snprintf(buf, size, "sentinel %s at", c->redis.sentinel.master);
+	} else {
+		snprintf(buf, size, "cluster at");
+	}
+	for (size_t i = 0; i < nodes->n; i++) {
+		used = strlen(buf);
+		snprintf(buf + used, size - used, " %s", nodes->items[i].text);
+	}
+	return buf;
 }
 
 /* --- small questions */

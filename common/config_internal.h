@@ -63,7 +63,6 @@ enum config_type {
 	TYPE_PLACE,   /* an IP address or a host name */
 	TYPE_RANGE,
 	TYPE_SECTION,
-	TYPE_UNSUPPORTED,
 };
 
 struct config_row {

@@ -97,7 +97,7 @@ static void print_rows(
 			print_list(row, base, indent, out);
 		else if (row->type == TYPE_SECTION)
 			print_section(row, base, indent, out);
-		else if (row->type != TYPE_UNSUPPORTED)
+		else
 			print_value(row, base, indent, out);
 	}
 }

@@ -15,8 +15,12 @@ static int parse_db(const char *path, uint32_t *db, struct why *why)
 
 	if (*path == '/')
 		path++;
-	if (*path && str_parse_u64(path, 65535, &n))
+	if (!*path)
+		return 0;
+	if (str_parse_u64(path, 65535, &n))
 		return why_set(why, CF_EINVAL, "the database after the last / must be a number");
+	if (*db && *db != n)
+		return why_set(why, CF_EINVAL, "redis.database says another one");
 	*db = (uint32_t)n;
 	return 0;
 }
@@ -99,11 +103,12 @@ int config_redis_url(const char *url, struct config *c, struct why *why)
 {
 	_mem_free_ char *copy = mem_strdup(url);
 
-	c->redis.use_tls = str_starts_with(url, "rediss://");
 	if (str_starts_with(url, "unix://"))
 		return parse_unix(copy + strlen("unix://"), c, why);
-	if (c->redis.use_tls)
+	if (str_starts_with(url, "rediss://")) {
+		c->redis.tls.enabled = true;
 		return parse_tcp(copy + strlen("rediss://"), c, why);
+	}
 	if (str_starts_with(url, "redis://"))
 		return parse_tcp(copy + strlen("redis://"), c, why);
 	return why_set(why, CF_EINVAL, "it begins with none of redis://, rediss://, unix://");
@@ -130,21 +135,58 @@ static const struct node *item(const struct node *n, size_t i)
 
 #define COMPLAIN(r, n, path, ...) config_error(r, (n)->line, (n)->column, path, __VA_ARGS__)
 
-static void redis_rules(struct reading *r, const struct node *root, struct config *c)
+static void url_rules(struct reading *r, const struct node *redis, struct config *c)
 {
-	const struct node *redis = child(root, "redis");
-	const struct node *tls = child(redis, "tls");
+	bool tls = str_starts_with(c->redis.url, "rediss://");
 	struct why why;
 
 	if (config_redis_url(c->redis.url, c, &why))
 		COMPLAIN(r, child(redis, "url"), "redis.url",
 			"expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH: %s",
 			why.text);
-	if (tls != redis && !c->redis.use_tls)
-		COMPLAIN(r, tls, "redis.tls",
+	else if (!tls && (c->redis.tls.enabled || c->redis.tls.ca_file || c->redis.tls.cert_file))
+		COMPLAIN(r, child(redis, "tls"), "redis.tls",
 			"is without effect: redis.url must begin with rediss://");
+}
+
+static void sentinel_rules(struct reading *r, const struct node *n, const struct config *c)
+{
+	if (!c->redis.sentinel.master || !c->redis.sentinel.nodes.n)
+		COMPLAIN(r, n, "redis.sentinel", "expected both master and nodes");
+	if (c->redis.sentinel.username && !c->redis.sentinel.password_file)
+		COMPLAIN(r, child(n, "username"), "redis.sentinel.username",
+			"needs redis.sentinel.password_file beside it");
+}
+
+static void guided_rules(struct reading *r, const struct node *redis, const struct config *c)
+{
+	const struct node *tls = child(redis, "tls");
+	bool files = c->redis.tls.ca_file || c->redis.tls.cert_file;
+
+	if (files && !c->redis.tls.enabled && !c->redis.sentinel.tls)
+		COMPLAIN(r, tls, "redis.tls", "is without effect: set enabled: true");
+	if (c->redis.cluster.nodes.n && c->redis.db)
+		COMPLAIN(r, child(redis, "database"), "redis.database",
+			"a cluster has no databases but 0");
+}
+
+static void redis_rules(struct reading *r, const struct node *root, struct config *c)
+{
+	const struct node *redis = child(root, "redis"), *sentinel = child(redis, "sentinel");
+	bool sentinels = c->redis.sentinel.master || c->redis.sentinel.nodes.n;
+	int ways = (c->redis.url != NULL) + sentinels + (c->redis.cluster.nodes.n > 0);
+
+	if (ways != 1)
+		COMPLAIN(r, redis, "redis", "expected one of url, sentinel and cluster, got %s",
+			ways ? "several" : "none");
+	else if (c->redis.url)
+		url_rules(r, redis, c);
+	else
+		guided_rules(r, redis, c);
+	if (sentinels)
+		sentinel_rules(r, sentinel, c);
 	if (c->redis.tls.key_file && !c->redis.tls.cert_file)
-		COMPLAIN(r, tls, "redis.tls", "key_file needs cert_file beside it");
+		COMPLAIN(r, child(redis, "tls"), "redis.tls", "key_file needs cert_file beside it");
 	if (c->redis.username && !c->redis.password_file)
 		COMPLAIN(r, child(redis, "username"), "redis.username",
 			"needs redis.password_file beside it");

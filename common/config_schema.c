@@ -22,7 +22,24 @@ static const char *const formats[] = {"logfmt", "json", NULL};
 /* A row a key. */
 /* clang-format off */
 
+static const struct config_row sentinel[] = {
+	{"master", TYPE_WORD, AT(redis.sentinel.master), .most = 64,
+	 .expected = "the name under which the Sentinels watch the primary"},
+	{"nodes", TYPE_PLACE, AT(redis.sentinel.nodes), .list = REDIS_NODES_MAX, .port = 26379},
+	{"username", TYPE_TEXT, AT(redis.sentinel.username), .most = 256,
+	 .expected = "the name of an ACL user"},
+	{"password_file", TYPE_FILE, AT(redis.sentinel.password_file), .secret = true},
+	{"tls", TYPE_BOOL, AT(redis.sentinel.tls), .fallback = "false"},
+	END,
+};
+
+static const struct config_row cluster[] = {
+	{"nodes", TYPE_PLACE, AT(redis.cluster.nodes), .list = REDIS_NODES_MAX, .port = 6379},
+	END,
+};
+
 static const struct config_row redis_tls[] = {
+	{"enabled", TYPE_BOOL, AT(redis.tls.enabled), .fallback = "false"},
 	{"ca_file", TYPE_FILE, AT(redis.tls.ca_file)},
 	{"cert_file", TYPE_FILE, AT(redis.tls.cert_file)},
 	{"key_file", TYPE_FILE, AT(redis.tls.key_file), .secret = true},
@@ -30,10 +47,11 @@ static const struct config_row redis_tls[] = {
 };
 
 static const struct config_row redis[] = {
-	{"url", TYPE_TEXT, AT(redis.url), .required = true,
+	{"url", TYPE_TEXT, AT(redis.url),
 	 .expected = "redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:///PATH"},
-	{"sentinel", TYPE_UNSUPPORTED,
-	 .expected = "Sentinel is not supported yet: give the primary as redis.url"},
+	{"sentinel", TYPE_SECTION, .rows = sentinel},
+	{"cluster", TYPE_SECTION, .rows = cluster},
+	{"database", TYPE_COUNT, AT(redis.db), .fallback = "0", .most = 65535},
 	{"username", TYPE_TEXT, AT(redis.username), .most = 256,
 	 .expected = "the name of an ACL user"},
 	{"password_file", TYPE_FILE, AT(redis.password_file), .secret = true},

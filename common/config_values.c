@@ -376,7 +376,6 @@ static const struct value_ops {
 	[TYPE_RANGE] = {"a network such as 10.0.0.0/8", sizeof(struct addr_range), parse_range,
 		print_range, release_nothing},
 	[TYPE_SECTION] = {"a section of keys", 0, NULL, NULL, NULL},
-	[TYPE_UNSUPPORTED] = {"nothing", 0, NULL, NULL, release_nothing},
 };
 
 /* print_text() takes an address by its first member. */

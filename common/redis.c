@@ -148,18 +148,6 @@ static void on_deadline(uv_timer_t *timer)
 
 /* --- replies */
 
-static const char *const cutting[] = {"READONLY", "LOADING", "MASTERDOWN", "NOAUTH"};
-
-/* After a failover the same name may lead to another server: connect anew. */
-static void cut_on_error(struct redis *r, const redisReply *reply)
-{
-	for (size_t i = 0; i < ARRAY_LEN(cutting); i++)
-		if (redis_reply_is(reply, cutting[i])) {
-			redis_link_cut(r->link, CF_ECONN, reply->str);
-			return;
-		}
-}
-
 static void on_reply(redisAsyncContext *ac, void *raw, void *arg);
 
 static void send_call(struct redis *r, struct call *c, const struct redis_text *text)
@@ -206,9 +194,13 @@ static void on_reply(redisAsyncContext *ac, void *raw, void *arg)
 		call_done(c, 0, reply_wrap(reply));
 		return;
 	}
-	call_done(c, CF_EREDIS, reply_wrap(reply));
-	if (!r->freed)
-		cut_on_error(r, reply);
+	if (!redis_reply_elsewhere(reply)) {
+		call_done(c, CF_EREDIS, reply_wrap(reply));
+		return;
+	}
+	call_done(c, CF_ECONN, NULL);
+	if (!r->freed) /* who is the primary now? */
+		redis_link_cut_reply(r->link, reply);
 }
 
 /* --- the connection's ups and downs */
@@ -336,7 +328,7 @@ void redis_subscribe(struct redis *r, const char *channel, redis_message_fn *fn,
 	c->arg = arg;
 	*last = c;
 	if (!r->sub)
-		r->sub = redis_link_new(r->loop, r->options, false, &sub_hooks, r);
+		r->sub = redis_link_new(r->loop, r->options, PEER_SUBSCRIBED, &sub_hooks, r);
 	else
 		send_subscribe(r, c);
 }
@@ -375,7 +367,7 @@ struct redis *redis_new(
 	init_timer(r, &r->deadline);
 	init_timer(r, &r->tell);
 	init_timer(r, &r->ping);
-	r->link = redis_link_new(loop, options, true, &hooks, r);
+	r->link = redis_link_new(loop, options, PEER_PRIMARY, &hooks, r);
 	return r;
 }
 
@@ -417,6 +409,11 @@ void redis_free(struct redis *r)
 bool redis_is_up(const struct redis *r)
 {
 	return redis_link_context(r->link) != NULL;
+}
+
+const char *redis_server(const struct redis *r, char *out, size_t size)
+{
+	return redis_where(redis_link_options(r->link), out, size);
 }
 
 uv_loop_t *redis_loop(const struct redis *r)

@@ -1,12 +1,17 @@
-/* redis.h - one asynchronous Redis connection on a libuv loop.
+/* redis.h - one asynchronous Redis connection on a libuv loop, to whichever server is the primary.
  *
- * The connection heals itself: it reconnects with jittered backoff (50 ms … 2 s), resolves names
- * off the loop, speaks TLS with the host name verified, unix sockets, ACL users, and loads every
- * embedded Lua script after each connect. Commands sent while it is down fail at once with
- * CF_ECONN; what was in flight when it broke fails with CF_ECONN too, and the caller cannot know
- * whether it ran: everything that writes is therefore idempotent. Replies come in order. Every
- * command has a deadline (default 5 s); one that passes fails with CF_ETIMEDOUT and the connection
- * is cut, since replies are in order.
+ * The connection heals itself: it reconnects with jittered backoff (50 ms … 2 s; 400 ms where
+ * Sentinels or cluster nodes are asked for the primary), resolves names off the loop, speaks TLS
+ * with the host name verified, unix sockets, ACL users, and loads every embedded Lua script after
+ * each connect. A server that is a replica, or does not own the fleet's slot of a cluster, is not
+ * taken. Commands sent while it is down fail at once with CF_ECONN; what was in flight when it
+ * broke fails with CF_ECONN too, and the caller cannot know whether it ran: everything that writes
+ * is therefore idempotent. Replies come in order. Every command has a deadline (default 5 s); one
+ * that passes fails with CF_ETIMEDOUT and the connection is cut, since replies are in order.
+ *
+ * Replies that say "not this server, or not now" (READONLY, MOVED, LOADING …) cut it too, and
+ * become CF_ECONN: the command did not run. Those that say "not this command now" (OOM, MISCONF,
+ * NOREPLICAS) are CF_EREDIS, as every other error: the connection stays, and the caller may repeat.
  *
  * Not thread-safe; owned by one loop. hiredis appears in common/redis*.c only.
  */
@@ -32,11 +37,27 @@ size_t reply_len(const struct reply *r); /* members of an array, else 0 */
 const struct reply *reply_at(
 	const struct reply *r, size_t i); /* never NULL: a nil reply past the end */
 
-/** Where and as whom to connect; strings borrowed until redis_free(). Filled from the config. */
+#define REDIS_NODES_MAX 16
+
+/** A Sentinel, or a node of a cluster. */
+struct redis_node {
+	const char *host;
+	uint16_t port;
+};
+
+/** Where and as whom to connect; strings borrowed until redis_free(). Filled from the config. With
+ * nodes they are asked where the primary is, and host and unix_path are NULL: Sentinels if
+ * sentinel_master is given, else nodes of a cluster. */
 struct redis_options {
-	const char *host; /* NULL: unix_path */
+	const char *host; /* NULL: unix_path, or nodes */
 	uint16_t port;
 	const char *unix_path;
+	struct redis_node nodes[REDIS_NODES_MAX];
+	size_t nodes_n;
+	const char *sentinel_master;   /* the name under which the Sentinels watch it */
+	const char *sentinel_username; /* NULL: none */
+	const char *sentinel_password; /* NULL: none */
+	bool sentinel_tls;
 	uint32_t db;
 	const char *username; /* NULL: none */
 	const char *password; /* NULL: none */
@@ -60,6 +81,8 @@ struct redis *redis_new(
  * no-op. */
 void redis_free(struct redis *r);
 bool redis_is_up(const struct redis *r);
+/** Which server that is, or was last tried: "10.0.0.1:6379". Returns out. */
+const char *redis_server(const struct redis *r, char *out, size_t size);
 /** The loop that it lives on; borrowed. */
 uv_loop_t *redis_loop(const struct redis *r);
 /** The fleet's key prefix "cf:{FLEET}:"; borrowed. */

@@ -14,10 +14,12 @@
 #define ADDRESS_SIZE   64
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
+#define GUIDED_MAX_MS  400  /* where somebody is asked first: a failover shall be ridden out soon */
 #define STEADY_MS      2000 /* up for so long, the next loss starts with the shortest backoff */
 
 enum link_state {
 	LINK_WAITING,
+	LINK_ASKING,
 	LINK_RESOLVING,
 	LINK_CONNECTING,
 	LINK_GREETING,
@@ -27,10 +29,14 @@ enum link_state {
 
 struct redis_link {
 	uv_loop_t *loop;
-	const struct redis_options *options;
+	struct redis_options options;   /* with a guide, host is place's */
+	struct redis_guide *guide;      /* NULL: host or unix_path are fixed */
+	struct redis_follower follower; /* the guide's */
+	struct redis_place place;
+	bool told; /* place is where to go next, unasked */
 	const struct redis_link_hooks *hooks;
 	void *arg;
-	bool scripts;
+	enum redis_peer peer;
 	enum link_state state;
 	redisAsyncContext *ac; /* hiredis frees it; its data is the link, or NULL once let go */
 	SSL *ssl;              /* ac's */
@@ -47,7 +53,7 @@ struct redis_link {
 	int64_t up_at_ms;
 };
 
-static void attempt(struct redis_link *l);
+static void attempt_at_place(struct redis_link *l);
 static void connect_next(struct redis_link *l);
 static void on_timer(uv_timer_t *timer);
 
@@ -71,7 +77,7 @@ static uint64_t jittered(int64_t ms)
 
 static int64_t timeout_ms(const struct redis_link *l)
 {
-	return l->options->timeout_ms > 0 ? l->options->timeout_ms : 5000;
+	return l->options.timeout_ms > 0 ? l->options.timeout_ms : 5000;
 }
 
 /* Calls of hiredis from here on find no link and do nothing. Safe within its callbacks: it then
@@ -88,19 +94,88 @@ static void let_go(struct redis_link *l)
 	redisAsyncFree(ac);
 }
 
-static void fall(struct redis_link *l, int err, const struct why *reason)
+static int64_t backoff_most_ms(const struct redis_link *l)
+{
+	return l->guide ? GUIDED_MAX_MS : BACKOFF_MAX_MS;
+}
+
+static void name_peer(const struct redis_link *l, int err, struct why *why)
 {
 	char where[300];
+
+	if (l->state != LINK_ASKING)
+		why_prefix(why, err, "%s at %s: ", redis_what(&l->options),
+			redis_where(&l->options, where, sizeof where));
+}
+
+static void fall(struct redis_link *l, int err, const struct why *reason)
+{
 	struct why why = *reason;
 
 	if (l->state == LINK_UP && clock_mono_ms() - l->up_at_ms >= STEADY_MS)
 		l->backoff_ms = BACKOFF_MIN_MS;
+	name_peer(l, err, &why);
 	let_go(l);
 	l->state = LINK_WAITING;
+	l->follower.asking = false;
 	uv_timer_start(&l->timer, on_timer, jittered(l->backoff_ms), 0);
-	l->backoff_ms = l->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : l->backoff_ms * 2;
-	why_prefix(&why, err, "Redis at %s: ", redis_where(l->options, where, sizeof where));
+	l->backoff_ms =
+		l->backoff_ms * 2 > backoff_most_ms(l) ? backoff_most_ms(l) : l->backoff_ms * 2;
 	l->hooks->down(l->arg, err, &why);
+}
+
+/* --- where the primary is */
+
+static void set_place(struct redis_link *l, const struct redis_place *place)
+{
+	l->place = *place;
+	l->options.host = l->place.host;
+	l->options.port = l->place.port;
+}
+
+static void on_found(
+	struct redis_follower *f, int err, const struct redis_place *place, const struct why *why)
+{
+	struct redis_link *l = container_of(f, struct redis_link, follower);
+
+	if (l->state != LINK_ASKING)
+		return;
+	if (err) {
+		fall(l, err, why);
+		return;
+	}
+	set_place(l, place);
+	attempt_at_place(l);
+}
+
+/* Falls, and goes there next without asking. */
+static void fall_to(
+	struct redis_link *l, int err, const struct why *why, const struct redis_place *place)
+{
+	fall(l, err, why);
+	set_place(l, place);
+	l->told = true;
+}
+
+static void on_moved(struct redis_follower *f, const struct redis_place *place)
+{
+	struct redis_link *l = container_of(f, struct redis_link, follower);
+	struct why why;
+
+	if (l->state == LINK_WAITING) {
+		set_place(l, place);
+		l->told = true;
+	} else if (l->state == LINK_ASKING ||
+		   !redis_place_is(place, l->options.host, l->options.port)) {
+		why_set(&why, CF_ECONN, "%s:%u is the primary now", place->host,
+			(unsigned)place->port);
+		fall_to(l, CF_ECONN, &why, place);
+	} else {
+		return;
+	}
+	l->backoff_ms = BACKOFF_MIN_MS;
+	if (l->state == LINK_WAITING) /* else it was closed meanwhile */
+		uv_timer_start(&l->timer, on_timer, 0, 0);
 }
 
 /* A connection that could not be made: the name may have other addresses. */
@@ -119,7 +194,7 @@ static void lose(struct redis_link *l, const char *text)
 	struct why why;
 
 	if (l->ssl && !SSL_is_init_finished(l->ssl)) {
-		redis_tls_why(l->ssl, l->options, &why);
+		redis_tls_why(l->ssl, &l->options, &why);
 		SSL_CTX_free(l->tls); /* its files may be put right meanwhile */
 		l->tls = NULL;
 	} else {
@@ -148,6 +223,18 @@ static void up(struct redis_link *l)
 	l->hooks->up(l->arg);
 }
 
+/* An error reply: MOVED says where to go. */
+static void fall_by(struct redis_link *l, int err, const struct why *why, const redisReply *reply)
+{
+	struct redis_place place;
+
+	if (l->guide && reply->type == REDIS_REPLY_ERROR &&
+		redis_place_of_moved(reply->str, l->options.host, &place))
+		fall_to(l, err, why, &place);
+	else
+		fall(l, err, why);
+}
+
 static void on_hello(redisAsyncContext *ac, void *reply, void *arg)
 {
 	struct redis_link *l = ac->data;
@@ -158,11 +245,11 @@ static void on_hello(redisAsyncContext *ac, void *reply, void *arg)
 	(void)arg;
 	if (!l || !reply || l->state != LINK_GREETING)
 		return;
-	if (!redis_hello(l->options, l->scripts, l->greeted++, &h))
+	if (!redis_hello(&l->options, l->peer, l->greeted++, &h))
 		return;
-	err = redis_hello_judge(l->options, &h, reply, &why);
+	err = redis_hello_judge(&l->options, &h, reply, &why);
 	if (err)
-		fall(l, err, &why);
+		fall_by(l, err, &why, reply);
 	else if (h.kind == HELLO_PING)
 		up(l);
 }
@@ -173,7 +260,7 @@ static void greet(struct redis_link *l)
 
 	l->state = LINK_GREETING;
 	l->greeted = 0;
-	for (size_t i = 0; redis_hello(l->options, l->scripts, i, &h); i++)
+	for (size_t i = 0; redis_hello(&l->options, l->peer, i, &h); i++)
 		redisAsyncCommandArgv(l->ac, on_hello, NULL, (int)h.argc, h.argv, h.len);
 }
 
@@ -182,14 +269,13 @@ static int start_tls(struct redis_link *l, struct why *why)
 {
 	SSL *ssl;
 
-	if (!l->tls && redis_tls_context(l->options, &l->tls, why))
+	if (!l->tls && redis_tls_context(&l->options, &l->tls, why))
 		return CF_ECRYPTO;
-	ssl = redis_tls_session(l->tls, l->options);
+	ssl = redis_tls_session(l->tls, &l->options);
 	if (!ssl)
-		return why_set(
-			why, CF_ECRYPTO, "TLS cannot be set up for \"%s\"", l->options->host);
+		return why_set(why, CF_ECRYPTO, "TLS cannot be set up for \"%s\"", l->options.host);
 	if (redisInitiateSSL(&l->ac->c, ssl) != REDIS_OK) {
-		redis_tls_why(ssl, l->options, why);
+		redis_tls_why(ssl, &l->options, why);
 		SSL_free(ssl);
 		return CF_ECONN;
 	}
@@ -213,7 +299,7 @@ static void on_connect(redisAsyncContext *ac, int status)
 		connect_failed(l, &why);
 		return;
 	}
-	if (l->options->tls)
+	if (l->options.tls)
 		err = start_tls(l, &why);
 	if (err)
 		fall(l, err, &why);
@@ -225,10 +311,10 @@ static void on_connect(redisAsyncContext *ac, int status)
 
 static void connect_options(struct redis_link *l, redisOptions *o)
 {
-	if (l->options->host)
-		REDIS_OPTIONS_SET_TCP(o, l->addresses[l->address++], l->options->port);
+	if (l->options.host)
+		REDIS_OPTIONS_SET_TCP(o, l->addresses[l->address++], l->options.port);
 	else
-		REDIS_OPTIONS_SET_UNIX(o, l->options->unix_path);
+		REDIS_OPTIONS_SET_UNIX(o, l->options.unix_path);
 }
 
 static void connect_next(struct redis_link *l)
@@ -291,11 +377,13 @@ static void resolve(struct redis_link *l)
 	int err;
 
 	if (l->looking) { /* one that timed out still runs */
+		l->state = LINK_WAITING;
+		l->told = l->guide != NULL;
 		uv_timer_start(&l->timer, on_timer, BACKOFF_MIN_MS, 0);
 		return;
 	}
 	l->state = LINK_RESOLVING;
-	err = uv_getaddrinfo(l->loop, &l->lookup, on_resolved, l->options->host, NULL, &hints);
+	err = uv_getaddrinfo(l->loop, &l->lookup, on_resolved, l->options.host, NULL, &hints);
 	if (err) {
 		why_set(&why, CF_ECONN, "the name cannot be resolved (%s)", uv_strerror(err));
 		fall(l, CF_ECONN, &why);
@@ -304,15 +392,27 @@ static void resolve(struct redis_link *l)
 	l->looking = true;
 }
 
-static void attempt(struct redis_link *l)
+static void attempt_at_place(struct redis_link *l)
 {
 	uv_timer_start(&l->timer, on_timer, (uint64_t)timeout_ms(l), 0);
 	l->address = 0;
 	l->addresses_n = 0;
-	if (l->options->host)
+	if (l->options.host)
 		resolve(l);
 	else
 		connect_next(l);
+}
+
+static void attempt(struct redis_link *l)
+{
+	if (!l->guide || l->told) {
+		l->told = false;
+		attempt_at_place(l);
+		return;
+	}
+	uv_timer_stop(&l->timer); /* the guide has deadlines of its own */
+	l->state = LINK_ASKING;
+	redis_guide_ask(l->guide, &l->follower);
 }
 
 static const char *phase(const struct redis_link *l)
@@ -345,19 +445,22 @@ static void on_timer(uv_timer_t *timer)
 /* --- from outside */
 
 struct redis_link *redis_link_new(uv_loop_t *loop, const struct redis_options *options,
-	bool scripts, const struct redis_link_hooks *hooks, void *arg)
+	enum redis_peer peer, const struct redis_link_hooks *hooks, void *arg)
 {
 	struct redis_link *l = mem_zalloc(sizeof *l);
 
 	l->loop = loop;
-	l->options = options;
+	l->options = *options;
 	l->hooks = hooks;
 	l->arg = arg;
-	l->scripts = scripts;
+	l->peer = peer;
 	l->backoff_ms = BACKOFF_MIN_MS;
 	uv_timer_init(loop, &l->timer);
 	l->timer.data = l;
 	uv_timer_start(&l->timer, on_timer, 0, 0); /* no hook is called before we returned */
+	l->follower.found = on_found;
+	l->follower.moved = on_moved;
+	l->guide = redis_guide_join(loop, options, &l->follower);
 	return l;
 }
 
@@ -374,6 +477,7 @@ void redis_link_close(struct redis_link *l)
 	if (!l)
 		return;
 	l->state = LINK_CLOSED;
+	redis_guide_leave(l->guide, &l->follower);
 	let_go(l);
 	if (l->looking)
 		uv_cancel((uv_req_t *)&l->lookup);
@@ -383,6 +487,11 @@ void redis_link_close(struct redis_link *l)
 redisAsyncContext *redis_link_context(struct redis_link *l)
 {
 	return l && l->state == LINK_UP ? l->ac : NULL;
+}
+
+const struct redis_options *redis_link_options(const struct redis_link *l)
+{
+	return &l->options;
 }
 
 void *redis_link_owner(const redisAsyncContext *ac)
@@ -400,4 +509,14 @@ void redis_link_cut(struct redis_link *l, int err, const char *reason)
 		return;
 	why_set(&why, err, "%s", reason);
 	fall(l, err, &why);
+}
+
+void redis_link_cut_reply(struct redis_link *l, const redisReply *reply)
+{
+	struct why why;
+
+	if (l->state != LINK_UP)
+		return;
+	why_set(&why, CF_ECONN, "%s", reply->str);
+	fall_by(l, CF_ECONN, &why, reply);
 }

@@ -67,3 +67,18 @@ bool redis_reply_is(const redisReply *r, const char *code)
 	return r->type == REDIS_REPLY_ERROR && r->len >= n && !memcmp(r->str, code, n) &&
 	       (r->len == n || r->str[n] == ' ');
 }
+
+bool redis_reply_elsewhere(const redisReply *r)
+{
+	static const char *const codes[] = {
+		"READONLY", "MASTERDOWN",                  /* a replica */
+		"LOADING",                                 /* later */
+		"NOAUTH",                                  /* restarted with a password */
+		"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", /* not, or not now, in a cluster */
+	};
+
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+		if (redis_reply_is(r, codes[i]))
+			return true;
+	return false;
+}

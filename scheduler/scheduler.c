@@ -173,6 +173,7 @@ static void looked(void *arg, int err, const struct why *why)
 static void redis_state(void *arg, bool up, const struct why *why)
 {
 	struct scheduler *s = arg;
+	char at[300];
 
 	metric_set(&stat_redis_up, up, NO_LABELS);
 	if (!up) {
@@ -181,7 +182,8 @@ static void redis_state(void *arg, bool up, const struct why *why)
 		snprintf(s->trouble, sizeof s->trouble, "%s", why->text);
 		return;
 	}
-	LOG(INFO, "redis_up", LF("fleet", s->config->fleet));
+	LOG(INFO, "redis_up", LF("fleet", s->config->fleet),
+		LF("at", redis_server(s->redis, at, sizeof at)));
 	s->trouble[0] = 0;
 	if (s->looked)
 		reap_connected(s->reap);

@@ -114,13 +114,14 @@ static void check_canary(struct worker *w)
 static void on_redis(void *arg, bool up, const struct why *why)
 {
 	struct worker *w = arg;
+	char at[300];
 
 	if (!up) {
 		w->redis_lost_ms = clock_wall_ms();
 		LOG(WARN, "redis_down", LF("why", why->text));
 		return;
 	}
-	LOG(INFO, "redis_up", LF("url", w->config->redis.url));
+	LOG(INFO, "redis_up", LF("at", redis_server(w->redis, at, sizeof at)));
 	if (w->nodes)
 		nodes_beat(w->nodes);
 	if (w->vault && w->canaries < 2 && !w->canary_asked)

@@ -225,12 +225,12 @@ int cli_connect(struct cli *cli, struct why *why)
 
 int cli_fail_redis(struct cli *cli, int err, const struct why *why)
 {
-	const char *url = cli->config->redis.url;
+	char where[512];
 
 	cli_fail(cli, "%s", why->text[0] != '\0' ? why->text : cf_strerror(err));
 	if (err == CF_ECONN)
-		cli_hint(cli, "Is Redis running and reachable from here? %s says redis.url: %s",
-			cli->config_path, url ? url : "(default)");
+		cli_hint(cli, "Is Redis running and reachable from here? %s says redis: %s",
+			cli->config_path, config_redis_where(cli->config, where, sizeof where));
 	else if (err == CF_EAUTH)
 		cli_hint(cli, "The configuration read is %s.", cli->config_path);
 	return CLI_FAILED;

@@ -174,7 +174,7 @@ int cli_connect(struct cli *cli, struct why *why);
  * another's. */
 static inline bool cli_lost(int err)
 {
-	return err == CF_ECONN || err == CF_ETIMEDOUT;
+	return err == CF_ECONN || err == CF_ETIMEDOUT || err == CF_EAGAIN;
 }
 /** Says why Redis failed, and what to look at; CLI_FAILED. */
 int cli_fail_redis(struct cli *cli, int err, const struct why *why);

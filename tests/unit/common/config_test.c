@@ -123,7 +123,7 @@ static void check_full(const struct config *c)
 	const struct config_authority *le = config_authority(c, "letsencrypt");
 	const struct config_nameserver *ns = &c->challenges.nameservers.items[0];
 
-	assert_true(c->redis.use_tls);
+	assert_true(c->redis.tls.enabled);
 	assert_string_equal(c->redis.host, "redis.example");
 	assert_int_equal(c->redis.port, 6380);
 	assert_int_equal(c->redis.db, 3);
@@ -188,6 +188,65 @@ static void test_unix_socket(void **state)
 	assert_int_equal(o.db, 2);
 	assert_string_equal(o.client_name, "me");
 	assert_string_equal(o.fleet, "f");
+	config_free(c);
+}
+
+static void check_sentinel(struct config *c)
+{
+	struct redis_options o;
+	struct why why;
+	char where[128];
+
+	assert_int_equal(config_redis_options(c, "me", &o, &why), 0);
+	assert_null(o.host);
+	assert_string_equal(o.sentinel_master, "certfleet");
+	assert_int_equal(o.nodes_n, 3);
+	assert_string_equal(o.nodes[0].host, "10.0.0.1");
+	assert_int_equal(o.nodes[0].port, 26379);
+	assert_string_equal(o.nodes[1].host, "s2.example");
+	assert_int_equal(o.nodes[1].port, 5000);
+	assert_string_equal(o.nodes[2].host, "2001:db8::3");
+	assert_int_equal(o.db, 4);
+	assert_true(o.tls);
+	assert_false(o.sentinel_tls);
+	assert_string_equal(o.tls_ca_file, "/x");
+	assert_string_equal(config_redis_where(c, where, sizeof where),
+		"sentinel certfleet at 10.0.0.1 s2.example:5000 [2001:db8::3]");
+}
+
+static void test_sentinel(void **state)
+{
+	struct buf text = BUF_INIT(1 << 20);
+	struct config *c =
+		load("fleet: f\nredis: { sentinel: { master: certfleet, nodes: "
+		     "[10.0.0.1, \"s2.example:5000\", \"[2001:db8::3]\"] }, database: 4, "
+		     "tls: { enabled: true, ca_file: /x } }");
+
+	(void)state;
+	check_sentinel(c);
+	config_print_effective(c, &text);
+	config_free(c);
+	c = load(buf_cstr(&text));
+	check_sentinel(c);
+	config_free(c);
+	buf_release(&text);
+}
+
+static void test_cluster(void **state)
+{
+	struct config *c = load("fleet: f\nredis: { cluster: { nodes: [a, \"b:7001\"] } }");
+	struct redis_options o;
+	struct why why;
+	char where[128];
+
+	(void)state;
+	assert_int_equal(config_redis_options(c, "me", &o, &why), 0);
+	assert_null(o.sentinel_master);
+	assert_int_equal(o.nodes_n, 2);
+	assert_string_equal(o.nodes[0].host, "a");
+	assert_int_equal(o.nodes[0].port, 6379);
+	assert_int_equal(o.nodes[1].port, 7001);
+	assert_string_equal(config_redis_where(c, where, sizeof where), "cluster at a b:7001");
 	config_free(c);
 }
 
@@ -306,8 +365,23 @@ static const struct {
 	{"url: \"redis://x\", username: u", "redis.username: needs redis.password_file"},
 	{"url: \"redis://x\", tls: { ca_file: /x }", "redis.url must begin with rediss://"},
 	{"url: \"rediss://x\", tls: { key_file: /x }", "key_file needs cert_file"},
-	{"url: \"redis://x\", sentinel: { master: m }", "Sentinel is not supported yet"},
-	{"replicas: 1", "f.yaml:2:8: redis.url: missing: expected redis://"},
+	{"url: \"redis://x/2\", database: 3", "redis.database says another one"},
+	{"url: \"redis://x\", tls: { enabled: true }", "redis.url must begin with rediss://"},
+	{"replicas: 1", "f.yaml:2:8: redis: expected one of url, sentinel and cluster, got none"},
+	{"url: \"redis://x\", sentinel: { master: m, nodes: [s] }",
+		"redis: expected one of url, sentinel and cluster, got several"},
+	{"sentinel: { master: m, nodes: [s] }, cluster: { nodes: [c] }", "got several"},
+	{"sentinel: { master: m }", "redis.sentinel: expected both master and nodes"},
+	{"sentinel: { nodes: [s] }", "redis.sentinel: expected both master and nodes"},
+	{"sentinel: { master: \"a b\", nodes: [s] }",
+		"redis.sentinel.master: expected the name under"},
+	{"sentinel: { master: m, nodes: [\"s:99999\"] }",
+		"redis.sentinel.nodes[0]: expected HOST:PORT"},
+	{"sentinel: { master: m, nodes: [s], username: u }",
+		"redis.sentinel.username: needs redis.sentinel.password_file"},
+	{"sentinel: { master: m, nodes: [s] }, tls: { ca_file: /x }", "set enabled: true"},
+	{"cluster: { nodes: [c] }, database: 1", "a cluster has no databases but 0"},
+	{"cluster: { nodes: [c] }, username: u", "redis.username: needs redis.password_file"},
 };
 
 static void test_redis_refused(void **state)
@@ -330,13 +404,13 @@ static void test_all_errors_are_told(void **state)
 	(void)state;
 	buf_adds(&text, "fleet: \"a b\"\nworker: { lease: 1, drain: 2 }\n");
 	assert_int_equal(config_parse("f", buf_cstr(&text), text.len, &c, &errors), CF_EINVAL);
-	assert_int_equal(errors.n, 4); /* and redis.url */
+	assert_int_equal(errors.n, 3);
 	config_errors_release(&errors);
 	for (int i = 0; i < 30; i++)
 		buf_addf(&text, "k%d: 1\n", i);
 	assert_int_equal(config_parse("f", buf_cstr(&text), text.len, &c, &errors), CF_EINVAL);
 	assert_int_equal(errors.n, CONFIG_ERRORS_MAX);
-	assert_int_equal(errors.more, 14);
+	assert_int_equal(errors.more, 13);
 	config_errors_release(&errors);
 	buf_release(&text);
 }
@@ -433,6 +507,8 @@ int main(void)
 		cmocka_unit_test(test_least),
 		cmocka_unit_test(test_full_and_printed_again),
 		cmocka_unit_test(test_unix_socket),
+		cmocka_unit_test(test_sentinel),
+		cmocka_unit_test(test_cluster),
 		cmocka_unit_test(test_password_file),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_redis_refused),

@@ -140,6 +140,65 @@ struct redis_server *redis_server_start(const char *const *extra_args)
 	return s;
 }
 
+static bool says(const struct redis_server *s, const char *command, const char *expected)
+{
+	_mem_free_ char *out = redis_server_cli(s, command);
+
+	return strstr(out, expected) != NULL;
+}
+
+static void await_saying(const struct redis_server *s, const char *command, const char *expected)
+{
+	int64_t end = clock_mono_ms() + START_TIMEOUT_MS;
+
+	while (!says(s, command, expected)) {
+		if (clock_mono_ms() > end)
+			fail_msg("%s does not say %s: see %s", command, expected, s->folder);
+		usleep(20000);
+	}
+}
+
+struct redis_server *redis_server_start_replica(const struct redis_server *primary)
+{
+	struct redis_server *s = prepare();
+
+	add_arg(s, "--replicaof");
+	add_arg(s, "127.0.0.1");
+	s->args[s->argc++] = mem_printf("%u", (unsigned)primary->port);
+	add_arg(s, "--repl-diskless-sync-delay");
+	add_arg(s, "0");
+	launch(s);
+	await_saying(s, "INFO replication", "master_link_status:up");
+	return s;
+}
+
+struct redis_server *redis_server_start_sentinel(
+	const char *master, uint16_t port, int replicas, const char *more)
+{
+	struct redis_server *s = prepare();
+	_mem_free_ char *path = mem_printf("%s/sentinel.conf", s->folder);
+	_mem_free_ char *seen = mem_printf(
+		"name=%s,status=ok,address=127.0.0.1:%u,slaves=%d", master, port, replicas);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fprintf(f,
+		"port %u\nbind 127.0.0.1\nunixsocket %s\ndir %s\n%s\n"
+		"sentinel monitor %s 127.0.0.1 %u 1\n"
+		"sentinel down-after-milliseconds %s 500\nsentinel failover-timeout %s 5000\n",
+		s->port, s->socket, s->folder, more, master, port, master, master);
+	assert_int_equal(fclose(f), 0);
+	for (; s->argc; s->argc--)
+		free(mem_steal(s->args[s->argc - 1]));
+	add_arg(s, "redis-server");
+	add_arg(s, path);
+	add_arg(s, "--sentinel");
+	launch(s);
+	if (!*more)
+		await_saying(s, "INFO sentinel", seen);
+	return s;
+}
+
 /* A CA, and a certificate of it for localhost. */
 static void make_certificates(const struct redis_server *s)
 {

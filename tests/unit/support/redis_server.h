@@ -15,6 +15,13 @@ struct redis_server *redis_server_start(const char *const *extra_args);
 /** With TLS on a port of its own (redis_server_tls_options()); its certificate is for "localhost"
  * only. */
 struct redis_server *redis_server_start_tls(void);
+/** A replica of primary; comes back when it is in step. */
+struct redis_server *redis_server_start_replica(const struct redis_server *primary);
+/** A Sentinel that watches the server on port under the name master; quorum 1, down after half a
+ * second. more: further lines of its configuration, or "". Comes back when it sees that server and
+ * its replicas. */
+struct redis_server *redis_server_start_sentinel(
+	const char *master, uint16_t port, int replicas, const char *more);
 /** Kills it for good, removes its folder. NULL is a no-op. */
 void redis_server_stop(struct redis_server *s);
 
