@@ -178,6 +178,9 @@ struct config {
 	struct {
 		struct config_addresses servers; /* 127.0.0.1:53 */
 		int64_t timeout_ms;              /* 3 s */
+		struct config_addresses roots;   /* where walks begin; empty: the root hints */
+		uint32_t authoritative_port;     /* 53 */
+		uint32_t per_server;             /* questions a second to one address; 200 */
 	} resolver;
 	struct {
 		struct config_ranges allow; /* else refused: loopback, private, link-local … */

@@ -133,6 +133,11 @@ static const struct config_row resolver[] = {
 	 .port = 53},
 	{"timeout", TYPE_DURATION, AT(resolver.timeout_ms), .fallback = "3s", .least = 10,
 	 .most = CLOCK_MINUTE_MS},
+	{"roots", TYPE_ADDRESS, AT(resolver.roots), .list = 13, .port = 53},
+	{"authoritative_port", TYPE_COUNT, AT(resolver.authoritative_port), .fallback = "53",
+	 .least = 1, .most = 65535},
+	{"per_server", TYPE_COUNT, AT(resolver.per_server), .fallback = "200", .least = 1,
+	 .most = 1000000},
 	END,
 };
 

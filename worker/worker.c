@@ -5,11 +5,11 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/authorities.h"
-#include "worker/dns/resolver.h"
 #include "worker/health.h"
 #include "worker/jobs/again.h"
 #include "worker/jobs/issue.h"
 #include "worker/jobs/verify.h"
+#include "worker/lookups.h"
 #include "worker/net/http.h"
 #include "worker/nodes.h"
 #include "worker/pool.h"
@@ -204,27 +204,13 @@ static int open_secrets(struct worker *w, struct why *why)
 	return err;
 }
 
-static void start_resolver(struct worker *w)
-{
-	const struct config_addresses *from = &w->config->resolver.servers;
-	_mem_free_ struct addr *servers = mem_array(from->n, sizeof *servers);
-	struct resolver_options options = {.servers = servers,
-		.n_servers = from->n,
-		.timeout_ms = w->config->resolver.timeout_ms};
-
-	for (size_t i = 0; i < from->n; i++)
-		servers[i] = from->items[i].addr;
-	w->resolver = resolver_new(&w->loop, w->exchanger, &options);
-}
-
 static int start_job_parts(struct worker *w, struct why *why)
 {
 	const struct http_options plain = {.allow_http = true, .max_requests = NODE_REQUESTS_MAX};
 
 	if (!(w->config->worker.roles & ROLE_JOBS))
 		return 0;
-	w->exchanger = dns_exchanger_new(&w->loop, 0);
-	start_resolver(w);
+	lookups_start(w);
 	w->node_client = http_client_new(&w->loop, &plain);
 	if (w->config->redis.replicas)
 		w->barrier = barrier_new(&w->loop, &w->redis_options, w->config->redis.replicas,
@@ -362,8 +348,7 @@ void worker_stop(struct worker *w)
 		pool_free(w->pools[q]);
 	again_cancel_all(w);
 	authorities_free(w->authorities);
-	resolver_free(w->resolver);
-	dns_exchanger_free(w->exchanger);
+	lookups_stop(w);
 	http_client_free(w->node_client);
 	barrier_free(w->barrier);
 	redis_free(w->redis);

@@ -19,6 +19,7 @@
 #include <uv.h>
 
 struct resolver;
+struct survey;
 struct http_client;
 struct responders;
 struct httpd;
@@ -42,6 +43,7 @@ struct worker {
 	struct needs_policy needs_policy;
 	struct dns_exchanger *exchanger; /* questions to single servers */
 	struct resolver *resolver;
+	struct survey *survey;           /* every authoritative server of a name */
 	struct http_client *node_client; /* plain HTTP to the fleet's own responders */
 	struct authorities *authorities; /* worker/authorities.h */
 	struct nodes *nodes;             /* worker/nodes.h: who answers challenges in the fleet */

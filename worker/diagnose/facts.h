@@ -57,7 +57,7 @@ struct ask {
 	X(NETWORK, "network", "the address cannot be reached")                                  \
 	X(TCP_REFUSED, "tcp_refused", "UDP said to ask by TCP, and TCP is refused or silent")   \
 	X(UNSAFE, "unsafe", "the address may not be asked (private, loopback …)")               \
-	X(SKIPPED, "skipped", "the budget was spent before")
+	X(SKIPPED, "skipped", "the budget was spent before, or this host speaks no IPv6")
 
 enum fact_end {
 #define FACT_END_ENUM(name, word, text) FACT_##name,
@@ -147,8 +147,6 @@ struct fact *facts_add(struct facts *f, const struct ask *question, size_t n);
  * the apex of the zone that the server should serve: NULL for a resolver. */
 void facts_answer(struct facts *f, struct fact_answer *a, const char *server,
 	const struct dns_result *r, const char *zone);
-/** The name is the ancestor or lies below it; "." is everybody's. */
-bool facts_name_under(const char *name, const char *ancestor);
 struct fact_zone *facts_add_zone(struct facts *f, const char *apex, size_t n_servers);
 const char *facts_text(struct facts *f, const char *text);
 void *facts_alloc(struct facts *f, size_t bytes);

@@ -4,6 +4,7 @@
 #include "common/str.h"
 #include "worker/diagnose/facts.h"
 #include "worker/diagnose/facts_internal.h"
+#include "worker/dns/delegation.h"
 #include "worker/dns/dnskey.h"
 
 #include <string.h>
@@ -19,16 +20,6 @@ const char *fact_end_word(enum fact_end end)
 	return (size_t)end < ARRAY_LEN(words) ? words[end] : "unknown";
 }
 
-bool facts_name_under(const char *name, const char *ancestor)
-{
-	size_t n = strlen(name), a = strlen(ancestor);
-
-	if (strcmp(ancestor, ".") == 0)
-		return true;
-	return n >= a && strcmp(name + n - a, ancestor) == 0 &&
-	       (n == a || (name[n - a - 1] == '.' && (n == a + 1 || name[n - a - 2] != '\\')));
-}
-
 /* --- how it ended */
 
 static const struct dns_record *other(const struct dns_result *r, uint16_t type)
@@ -39,15 +30,6 @@ static const struct dns_record *other(const struct dns_result *r, uint16_t type)
 	return NULL;
 }
 
-/* The name servers of a zone below, instead of an answer (RFC 1034 section 4.3.2). */
-static bool is_referral(const struct dns_result *r, const char *zone)
-{
-	const struct dns_record *ns = other(r, DNS_NS);
-
-	return !r->authoritative && ns && !other(r, DNS_SOA) && strcmp(ns->owner, zone) != 0 &&
-	       facts_name_under(ns->owner, zone) && facts_name_under(r->name, ns->owner);
-}
-
 static enum fact_end end_at_server(const struct dns_result *r, enum fact_end end, const char *zone)
 {
 	if (r->rcode == 5 || r->rcode == 9) /* REFUSED, NOTAUTH */
@@ -56,7 +38,7 @@ static enum fact_end end_at_server(const struct dns_result *r, enum fact_end end
 		return FACT_TCP_REFUSED;
 	if (end != FACT_RECORDS && end != FACT_NODATA && end != FACT_NXDOMAIN)
 		return end;
-	if (end == FACT_NODATA && is_referral(r, zone))
+	if (end == FACT_NODATA && delegation_apex(r, zone))
 		return FACT_REFERRAL;
 	return r->authoritative ? end : FACT_LAME;
 }

@@ -11,6 +11,7 @@
 #include "worker/dns/exchange.h"
 
 #include "common/mem.h"
+#include "worker/dns/list.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,10 +27,6 @@ enum {
 	DEFAULT_TIMEOUT_MS = 3000,
 	UDP_READ_BYTES = 4096,
 	TCP_READ_BYTES = 2 + 65535
-};
-
-struct list {
-	struct list *next, *prev;
 };
 
 struct dns_exchanger {
@@ -73,20 +70,6 @@ struct dns_exchange {
 	uint8_t name[DNSNAME_MAX_BYTES];
 	uint8_t query[2 + DNS_QUERY_BYTES]; /* behind TCP's length */
 };
-
-static void list_add(struct list *head, struct list *l)
-{
-	l->next = head;
-	l->prev = head->prev;
-	head->prev->next = l;
-	head->prev = l;
-}
-
-static void list_remove(struct list *l)
-{
-	l->prev->next = l->next;
-	l->next->prev = l->prev;
-}
 
 /* --- the end */
 
@@ -160,7 +143,7 @@ static void start_waiting(struct dns_exchanger *x)
 	if (x->freed)
 		return;
 	allow(x);
-	while (x->n_active < x->max_active && x->waiting.next != &x->waiting) {
+	while (x->n_active < x->max_active && !list_empty(&x->waiting)) {
 		struct dns_exchange *e = (struct dns_exchange *)x->waiting.next;
 		if (!x->allowance) {
 			uv_timer_start(&x->pacer, on_pacer, 1, 0);
@@ -410,8 +393,8 @@ struct dns_exchanger *dns_exchanger_new(uv_loop_t *loop, size_t max_in_flight)
 	x->handles = 1;
 	x->paced_ms = uv_now(loop);
 	x->allowance = PACE_BURST;
-	x->waiting.next = x->waiting.prev = &x->waiting;
-	x->active.next = x->active.prev = &x->active;
+	list_init(&x->waiting);
+	list_init(&x->active);
 	return x;
 }
 
@@ -420,11 +403,11 @@ void dns_exchanger_free(struct dns_exchanger *x)
 	if (!x)
 		return;
 	x->freed = true;
-	while (x->active.next != &x->active) {
+	while (!list_empty(&x->active)) {
 		struct dns_exchange *e = (struct dns_exchange *)x->active.next;
 		deliver(e, outcome(e, DNS_CANCELED, 0));
 	}
-	while (x->waiting.next != &x->waiting) {
+	while (!list_empty(&x->waiting)) {
 		struct dns_exchange *e = (struct dns_exchange *)x->waiting.next;
 		deliver(e, outcome(e, DNS_CANCELED, 0));
 	}

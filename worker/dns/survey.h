@@ -25,16 +25,22 @@ struct survey_budget {
 	unsigned addresses; /* 0: 20 */
 	unsigned queries;   /* 0: 100 */
 	int64_t timeout_ms; /* of the whole look; 0: 20000 */
+	bool fresh; /* walk anew: of what was learned before this look, only the root and the
+		       top-level domains are used (after a finding, or when somebody asks) */
 };
 
 struct survey_options {
 	const struct addr *roots; /* copied; 0: the root hints */
 	size_t n_roots;
+	uint16_t port; /* of all name servers; 0: 53 (another one in closed networks, and tests) */
+	size_t zones;  /* in the cache of delegations; 0: 20000 */
 	/** True if the address may be asked. NULL: all that addr_unsafe() lets. */
 	bool (*allowed)(void *arg, const struct addr *a);
 	void *arg;
 	bool ipv6;           /* this host can speak IPv6 */
-	unsigned per_second; /* questions to one address; 0: 100 */
+	unsigned per_second; /* questions to one address; 0: 200 */
+	int64_t try_ms;      /* until a question is sent again, and waited for twice as long;
+				0: 1000 */
 };
 
 /** Never NULL. Borrows x and resolver, which must outlive it. */
@@ -42,6 +48,8 @@ struct survey *survey_new(uv_loop_t *loop, struct dns_exchanger *x, struct resol
 	const struct survey_options *options);
 /** All looks must be over. NULL is a no-op. */
 void survey_free(struct survey *s);
+/** Zones in the cache of delegations. */
+size_t survey_zones(const struct survey *s);
 
 /** Called once all questions of one survey_ask() have their fact in the bag. */
 typedef void survey_done_fn(void *arg);

@@ -56,6 +56,9 @@ static void test_least(void **state)
 	assert_int_equal(c->resolver.servers.n, 1);
 	assert_string_equal(c->resolver.servers.items[0].host, "127.0.0.1");
 	assert_int_equal(addr_port(&c->resolver.servers.items[0].addr), 53);
+	assert_int_equal(c->resolver.roots.n, 0);
+	assert_int_equal(c->resolver.authoritative_port, 53);
+	assert_int_equal(c->resolver.per_server, 200);
 	assert_int_equal(c->worker.roles, ROLE_JOBS | ROLE_HTTP_01 | ROLE_DNS_01);
 	assert_int_equal(c->worker.slots.verify, 1000);
 	assert_int_equal(c->worker.slots.issue, 200);
@@ -103,7 +106,8 @@ static const char full[] =
 	"\"2001:db8::1\"] }\n"
 	"  trust_target_cname: true\n"
 	"targets: [ { host: in.example.com, tenant: t 1 } ]\n"
-	"resolver: { servers: [\"127.0.0.1:5300\"], timeout: 1500ms }\n"
+	"resolver: { servers: [\"127.0.0.1:5300\"], timeout: 1500ms,\n"
+	"  roots: [\"127.0.1.1:5353\"], authoritative_port: 5353, per_server: 7 }\n"
 	"network: { allow: [127.0.0.0/8, \"fd00::/8\"] }\n"
 	"scheduler: { listen: \"127.0.0.1:0\", verify_every: 200ms, verify_fast: 200ms, "
 	"proof_every: 1d, lease: 1s }\n"
@@ -146,6 +150,9 @@ static void check_full(const struct config *c)
 	assert_int_equal(ns->addresses.items[2].port, 53);
 	assert_true(c->challenges.trust_target_cname);
 	assert_string_equal(c->targets.items[0].tenant, "t 1");
+	assert_int_equal(addr_port(&c->resolver.roots.items[0].addr), 5353);
+	assert_int_equal(c->resolver.authoritative_port, 5353);
+	assert_int_equal(c->resolver.per_server, 7);
 	assert_int_equal(c->network.allow.n, 2);
 	assert_int_equal(c->scheduler.listen.port, 0);
 	assert_int_equal(c->worker.roles, ROLE_JOBS | ROLE_TLS_ALPN_01 | ROLE_NOTIFY);

@@ -59,19 +59,6 @@ static void test_bag(void **state)
 	facts_free(NULL);
 }
 
-static void test_names_under(void **state)
-{
-	(void)state;
-
-	assert_true(facts_name_under("a.example", "example"));
-	assert_true(facts_name_under("example", "example"));
-	assert_true(facts_name_under("example", "."));
-	assert_true(facts_name_under(".", "."));
-	assert_false(facts_name_under("aexample", "example"));
-	assert_false(facts_name_under("a\\.example", "example"));
-	assert_false(facts_name_under("example", "a.example"));
-}
-
 /* What a server of shop.example says of a name in it. */
 static void test_ends_at_a_server(void **state)
 {
@@ -271,7 +258,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bag),
-		cmocka_unit_test(test_names_under),
 		cmocka_unit_test(test_ends_at_a_server),
 		cmocka_unit_test(test_ends_without_an_answer),
 		cmocka_unit_test(test_hops),
