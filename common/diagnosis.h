@@ -83,3 +83,6 @@ int diagnoses_encode(const struct diagnosis *d, size_t n, struct buf *out);
  */
 int diagnoses_decode(
 	const void *bytes, size_t n, struct diagnosis **out, size_t *out_n, struct why *why);
+struct mp; /* common/mp.h */
+/** The same of a value inside a larger record: failures are recorded in its document. */
+int diagnoses_read(const struct mp *array, struct diagnosis **out, size_t *out_n);

@@ -151,25 +151,21 @@ static int count_of(const struct mp *root, struct mp_iter *it, size_t *n)
 				  : 0;
 }
 
-int diagnoses_decode(
-	const void *bytes, size_t n, struct diagnosis **out, size_t *out_n, struct why *why)
+int diagnoses_read(const struct mp *array, struct diagnosis **out, size_t *out_n)
 {
 	struct diagnosis *d = NULL;
-	struct mp_doc doc;
-	struct mp root, one;
+	struct mp one;
 	struct mp_iter it;
 	size_t count = 0, i = 0;
-	int err = mp_open(&doc, bytes, n, &root, why);
+	int err = count_of(array, &it, &count);
 
-	if (!err)
-		err = count_of(&root, &it, &count);
 	if (err)
 		return err;
 	if (count)
 		d = mem_array(count, sizeof *d);
 	while (mp_next(&it, &one))
 		take_one(&one, &d[i++]);
-	err = mp_err(&doc);
+	err = mp_err(array->doc);
 	if (err) {
 		free(d);
 		return err;
@@ -177,4 +173,14 @@ int diagnoses_decode(
 	*out = d;
 	*out_n = count;
 	return 0;
+}
+
+int diagnoses_decode(
+	const void *bytes, size_t n, struct diagnosis **out, size_t *out_n, struct why *why)
+{
+	struct mp_doc doc;
+	struct mp root;
+	int err = mp_open(&doc, bytes, n, &root, why);
+
+	return err ? err : diagnoses_read(&root, out, out_n);
 }

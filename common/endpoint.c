@@ -110,6 +110,8 @@ size_t endpoint_order_names(const struct endpoint_config *c, const char **out)
 void endpoint_verdict_release(struct endpoint_verdict *v)
 {
 	free(v->names);
+	free(v->bars);
+	free(v->diagnoses);
 	memset(v, 0, sizeof *v);
 }
 
@@ -133,6 +135,32 @@ const struct name_verdict *endpoint_verdict_of(const struct endpoint_verdict *v,
 		if (!strcmp(v->names[i].name, name))
 			return &v->names[i];
 	return NULL;
+}
+
+static const struct verdict_bar *bar_of(
+	const struct endpoint_verdict *v, size_t name, const char *authority)
+{
+	for (size_t i = 0; i < v->bars_n; i++)
+		if (v->bars[i].name == name && !strcmp(v->bars[i].authority, authority))
+			return &v->bars[i];
+	return NULL;
+}
+
+enum verdict endpoint_verdict_by(const struct endpoint_verdict *v, const char *name,
+	const char *authority, enum challenge_type type)
+{
+	const struct name_verdict *n = endpoint_verdict_of(v, name);
+	const struct verdict_bar *bar;
+	enum verdict own, barred;
+
+	if (!n)
+		return VERDICT_UNSURE;
+	own = type == CHALLENGE_DNS01 ? n->dns01 : n->http01;
+	bar = bar_of(v, (size_t)(n - v->names), authority[0] ? authority : v->via);
+	if (!bar || own == VERDICT_CANNOT)
+		return own;
+	barred = type == CHALLENGE_DNS01 ? bar->dns01 : bar->http01;
+	return barred == VERDICT_CAN ? own : barred;
 }
 
 char *endpoint_key_place(const char *id, bool order, char out[ENDPOINT_PLACE_SIZE])

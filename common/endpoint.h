@@ -71,6 +71,8 @@ struct record_look {
 	enum record_status status;
 	char code[ENDPOINT_CODE_MAX + 1]; /* diagnosis code (design section 7); "" when right */
 	char observed[NAME_SIZE + 32];    /* cleaned; "" if nothing */
+	int64_t bad_since_ms; /* since when each authoritative server says that it is not right; 0:
+				 not so */
 };
 
 struct name_verdict {
@@ -83,13 +85,36 @@ struct name_verdict {
 	bool proof_exclusive; /* by the label CNAME, which can name one tenant only */
 };
 
+/** What an authority may not do for a name, because CAA says so. */
+struct verdict_bar {
+	uint32_t name; /* index into the verdict's names */
+	char authority[ENDPOINT_AUTHORITY_MAX + 1];
+	enum verdict http01, dns01; /* CAN: it may */
+	char code[ENDPOINT_CODE_MAX + 1];
+};
+
+#define ENDPOINT_BARS_MAX 256
+
+struct diagnosis; /* common/diagnosis.h */
+
 struct endpoint_verdict {
 	int64_t looked_ms;
+	int64_t deep_ms;    /* when each authoritative server was last asked */
 	int64_t changed_ms; /* when the statuses last changed */
+	int64_t gone_ms;    /* since when no record of the owner's is left; 0: not so */
 	uint32_t unchanged_looks;
+	uint32_t ttl_s;             /* how soon what was seen may change for who asks a resolver */
 	uint64_t generation;        /* of the config that was looked at */
 	struct name_verdict *names; /* owned, in the config's order */
 	size_t names_n;
+	/* By which authority an order can be placed: "" is the first, as nothing bars any. */
+	char via[ENDPOINT_AUTHORITY_MAX + 1];
+	struct verdict_bar *bars; /* owned; few endpoints have any */
+	size_t bars_n;
+	struct diagnosis *diagnoses; /* owned; the gravest first */
+	size_t diagnoses_n;
+	bool departed; /* the records are gone for so long that its owner is taken to have left */
+	bool frozen;   /* the fleet doubts itself: what was known before stays */
 };
 
 void endpoint_verdict_release(struct endpoint_verdict *v);
@@ -97,6 +122,10 @@ int endpoint_verdict_encode(const struct endpoint_verdict *v, struct buf *out);
 int endpoint_verdict_decode(
 	const void *bytes, size_t n, struct endpoint_verdict *out, struct why *why);
 const struct name_verdict *endpoint_verdict_of(const struct endpoint_verdict *v, const char *name);
+/** What an authority can prove of a name by a challenge type: the name's own verdict, less what CAA
+ * bars. authority "": the one that the verdict chose. UNSURE for a name that was not looked at. */
+enum verdict endpoint_verdict_by(const struct endpoint_verdict *v, const char *name,
+	const char *authority, enum challenge_type type);
 
 /* Field x: the certificate and its renewal. Absent: none. */
 struct endpoint_cert {
@@ -207,16 +236,20 @@ int endpoint_decode(const struct endpoint_field fields[ENDPOINT_FIELDS_N], struc
  * have. */
 enum endpoint_ready {
 	READY_NO, /* some name cannot, is not proven to be this tenant's, or was not looked at */
-	READY_UNSURE, /* none cannot, but some name is unsure: tried once a day */
+	READY_UNSURE, /* none cannot, but some name is unsure: tried once a day. What the servers
+			 deny, and have not denied for long enough yet, is no */
 	READY_YES,
 };
 enum endpoint_ready endpoint_ready(const struct endpoint *e);
 /** When the quota ledger lets the order for this config come; 0: it does not wait. */
 int64_t endpoint_quota_ticket(const struct endpoint *e);
-/** Challenge types that the verdict allows for a name, best first (dns-01 when its CNAME is right,
- * http-01 for external names without wildcard); with nothing certain, what is unsure. Returns how
- * many were put in out[2]. */
-size_t endpoint_challenges(const struct endpoint *e, const char *name, enum challenge_type out[2]);
+/** The same by one authority; "": by the one that the verdict chose. */
+enum endpoint_ready endpoint_ready_by(const struct endpoint *e, const char *authority);
+/** Challenge types that the verdict allows an authority ("": the chosen one) for a name, best first
+ * (dns-01 when its CNAME is right, http-01 for external names without wildcard); with nothing
+ * certain, what is unsure. Returns how many were put in out[2]. */
+size_t endpoint_challenges(const struct endpoint *e, const char *name, const char *authority,
+	enum challenge_type out[2]);
 
 /* What people are told: one word, by the precedence of design section 3. */
 enum endpoint_state {

@@ -1,5 +1,6 @@
 /* The fields of an endpoint as msgpack maps. Keys are short because a million endpoints carry them.
  */
+#include "common/diagnosis.h"
 #include "common/endpoint.h"
 #include "common/mem.h"
 #include "common/mp.h"
@@ -154,6 +155,7 @@ static void encode_look(struct buf *out, const char *key, const struct record_lo
 	mp_key_int(out, "s", l->status);
 	put_text(out, "c", l->code);
 	put_text(out, "o", l->observed);
+	put_int(out, "b", l->bad_since_ms);
 	mp_map_close(out, map);
 }
 
@@ -166,6 +168,7 @@ static void decode_look(const struct mp *of, const char *key, struct record_look
 	l->status = (enum record_status)get_enum(&map, "s", RECORD_UNKNOWN, RECORD_ERROR);
 	mp_opt_text(&map, "c", l->code, sizeof l->code);
 	mp_opt_text(&map, "o", l->observed, sizeof l->observed);
+	mp_opt_int(&map, "b", &l->bad_since_ms);
 }
 
 static void encode_name_verdict(struct buf *out, const struct name_verdict *v)
@@ -195,19 +198,85 @@ static void decode_name_verdict(const struct mp *map, struct name_verdict *v)
 	mp_opt_bool(map, "x", &v->proof_exclusive);
 }
 
+static void encode_bars(struct buf *out, const struct endpoint_verdict *v)
+{
+	size_t all, map;
+
+	if (!v->bars_n)
+		return;
+	mp_key(out, "b");
+	all = mp_array_open(out);
+	for (size_t i = 0; i < v->bars_n; i++) {
+		map = mp_map_open(out);
+		put_int(out, "n", v->bars[i].name);
+		put_text(out, "a", v->bars[i].authority);
+		put_int(out, "h", v->bars[i].http01);
+		put_int(out, "d", v->bars[i].dns01);
+		put_text(out, "c", v->bars[i].code);
+		mp_map_close(out, map);
+	}
+	mp_array_close(out, all);
+}
+
+static void decode_bars(const struct mp *root, struct endpoint_verdict *v)
+{
+	struct mp all, one;
+
+	if (!mp_opt_array(root, "b", &all))
+		return;
+	if (mp_count(&all) > ENDPOINT_BARS_MAX) {
+		mp_fail(&all, CF_ETOOBIG, "at most %d bars are expected", ENDPOINT_BARS_MAX);
+		return;
+	}
+	v->bars = mem_array(mp_count(&all), sizeof *v->bars);
+	for (struct mp_iter it = mp_iter(&all); mp_next(&it, &one);) {
+		struct verdict_bar *b = &v->bars[v->bars_n++];
+
+		b->name = get_u32(&one, "n");
+		mp_get_text(&one, "a", b->authority, sizeof b->authority);
+		b->http01 = (enum verdict)get_enum(&one, "h", VERDICT_UNSURE, VERDICT_CANNOT);
+		b->dns01 = (enum verdict)get_enum(&one, "d", VERDICT_UNSURE, VERDICT_CANNOT);
+		mp_opt_text(&one, "c", b->code, sizeof b->code);
+	}
+}
+
+static void encode_diagnoses(struct buf *out, const struct endpoint_verdict *v)
+{
+	if (!v->diagnoses_n)
+		return;
+	mp_key(out, "f");
+	diagnoses_encode(v->diagnoses, v->diagnoses_n, out);
+}
+
+static void decode_diagnoses(const struct mp *root, struct endpoint_verdict *v)
+{
+	struct mp all;
+
+	if (mp_opt_array(root, "f", &all))
+		diagnoses_read(&all, &v->diagnoses, &v->diagnoses_n);
+}
+
 int endpoint_verdict_encode(const struct endpoint_verdict *v, struct buf *out)
 {
 	size_t map = open_record(out), names;
 
 	put_int(out, "l", v->looked_ms);
+	put_int(out, "dl", v->deep_ms);
 	put_int(out, "ch", v->changed_ms);
+	put_int(out, "go", v->gone_ms);
 	put_int(out, "u", v->unchanged_looks);
+	put_int(out, "tl", v->ttl_s);
+	put_text(out, "vi", v->via);
+	put_bool(out, "de", v->departed);
+	put_bool(out, "fr", v->frozen);
 	put_int(out, "g", (int64_t)v->generation);
 	mp_key(out, "n");
 	names = mp_array_open(out);
 	for (size_t i = 0; i < v->names_n; i++)
 		encode_name_verdict(out, &v->names[i]);
 	mp_array_close(out, names);
+	encode_bars(out, v);
+	encode_diagnoses(out, v);
 	return close_record(out, map);
 }
 
@@ -223,8 +292,14 @@ int endpoint_verdict_decode(
 	if (err)
 		return err;
 	mp_opt_int(&root, "l", &v.looked_ms);
+	mp_opt_int(&root, "dl", &v.deep_ms);
 	mp_opt_int(&root, "ch", &v.changed_ms);
+	mp_opt_int(&root, "go", &v.gone_ms);
 	v.unchanged_looks = get_u32(&root, "u");
+	v.ttl_s = get_u32(&root, "tl");
+	mp_opt_text(&root, "vi", v.via, sizeof v.via);
+	mp_opt_bool(&root, "de", &v.departed);
+	mp_opt_bool(&root, "fr", &v.frozen);
 	mp_opt_int_in(&root, "g", 0, INT64_MAX, &generation);
 	v.generation = (uint64_t)generation;
 	if (!mp_get_array(&root, "n", &names) && mp_count(&names) > ENDPOINT_NAMES_MAX)
@@ -233,6 +308,8 @@ int endpoint_verdict_decode(
 		v.names = mem_array(mp_count(&names), sizeof *v.names);
 		for (struct mp_iter it = mp_iter(&names); mp_next(&it, &one);)
 			decode_name_verdict(&one, &v.names[v.names_n++]);
+		decode_bars(&root, &v);
+		decode_diagnoses(&root, &v);
 	}
 	err = mp_err(&doc);
 	if (err)

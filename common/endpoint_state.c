@@ -32,30 +32,38 @@ int64_t endpoint_quota_ticket(const struct endpoint *e)
 	return i->wait_ms && i->wait_wanted == endpoint_wanted(&e->config) ? i->wait_ms : 0;
 }
 
-static enum endpoint_ready name_ready(const struct endpoint *e, const char *name)
+/* A record that each server denies, but not for long enough to be certain, is waited for. */
+static bool is_open(enum verdict verdict, const struct record_look *l)
+{
+	return verdict == VERDICT_UNSURE && !l->bad_since_ms;
+}
+
+static enum endpoint_ready name_ready(
+	const struct endpoint *e, const char *name, const char *authority)
 {
 	const struct name_verdict *v = endpoint_verdict_of(&e->verdict, name);
+	enum verdict dns, http;
 
 	if (!v || v->claim == CLAIM_ELSEWHERE || (v->claim == CLAIM_UNPROVEN && !v->proven))
 		return READY_NO;
-	if (v->dns01 == VERDICT_CAN || v->http01 == VERDICT_CAN)
+	dns = endpoint_verdict_by(&e->verdict, name, authority, CHALLENGE_DNS01);
+	http = endpoint_verdict_by(&e->verdict, name, authority, CHALLENGE_HTTP01);
+	if (dns == VERDICT_CAN || http == VERDICT_CAN)
 		return READY_YES;
-	if (v->dns01 == VERDICT_UNSURE || v->http01 == VERDICT_UNSURE)
-		return READY_UNSURE;
-	return READY_NO;
+	return is_open(dns, &v->challenge) || is_open(http, &v->traffic) ? READY_UNSURE : READY_NO;
 }
 
-enum endpoint_ready endpoint_ready(const struct endpoint *e)
+enum endpoint_ready endpoint_ready_by(const struct endpoint *e, const char *authority)
 {
 	const char *names[ENDPOINT_NAMES_MAX];
 	enum endpoint_ready all = READY_YES;
 	size_t n;
 
-	if (!e->has_verdict || e->verdict.generation != e->generation)
+	if (!e->has_verdict || e->verdict.generation != e->generation || e->verdict.departed)
 		return READY_NO;
 	n = endpoint_order_names(&e->config, names);
 	for (size_t i = 0; i < n; i++) {
-		enum endpoint_ready one = name_ready(e, names[i]);
+		enum endpoint_ready one = name_ready(e, names[i], authority);
 
 		if (one < all)
 			all = one;
@@ -63,19 +71,26 @@ enum endpoint_ready endpoint_ready(const struct endpoint *e)
 	return all;
 }
 
-size_t endpoint_challenges(const struct endpoint *e, const char *name, enum challenge_type out[2])
+enum endpoint_ready endpoint_ready(const struct endpoint *e)
 {
-	const struct name_verdict *v =
-		e->has_verdict ? endpoint_verdict_of(&e->verdict, name) : NULL;
+	return endpoint_ready_by(e, "");
+}
+
+size_t endpoint_challenges(const struct endpoint *e, const char *name, const char *authority,
+	enum challenge_type out[2])
+{
+	bool known = e->has_verdict && endpoint_verdict_of(&e->verdict, name);
 	bool http = e->config.type == ENDPOINT_EXTERNAL && !name_is_wildcard(name);
+	enum verdict by_dns = endpoint_verdict_by(&e->verdict, name, authority, CHALLENGE_DNS01);
+	enum verdict by_http = endpoint_verdict_by(&e->verdict, name, authority, CHALLENGE_HTTP01);
 	size_t n = 0;
 
 	for (int pass = 0; pass < 2 && !n; pass++) {
 		enum verdict least = pass == 0 ? VERDICT_CAN : VERDICT_UNSURE;
 
-		if (v ? v->dns01 == least : pass == 1)
+		if (known ? by_dns == least : pass == 1)
 			out[n++] = CHALLENGE_DNS01;
-		if (http && (v ? v->http01 == least : pass == 1))
+		if (http && (known ? by_http == least : pass == 1))
 			out[n++] = CHALLENGE_HTTP01;
 	}
 	return n;
@@ -87,23 +102,37 @@ static bool any_parked(const struct endpoint *e)
 	       e->jobs[QUEUE_ISSUE].where == JOB_PARKED;
 }
 
+static const char *bar_code(const struct endpoint_verdict *v, size_t name)
+{
+	for (size_t i = 0; i < v->bars_n; i++)
+		if (v->bars[i].name == name && !strcmp(v->bars[i].authority, v->via))
+			return v->bars[i].code;
+	return "";
+}
+
+static const char *name_finding(const struct endpoint *e, size_t i)
+{
+	const struct endpoint_verdict *all = &e->verdict;
+	const struct name_verdict *v = &all->names[i];
+
+	if (v->claim == CLAIM_ELSEWHERE)
+		return "held_elsewhere";
+	if (endpoint_verdict_by(all, v->name, "", CHALLENGE_DNS01) == VERDICT_CAN ||
+		endpoint_verdict_by(all, v->name, "", CHALLENGE_HTTP01) == VERDICT_CAN)
+		return v->claim == CLAIM_UNPROVEN && !v->proven ? "unproven" : "";
+	if (v->dns01 == VERDICT_CAN || v->http01 == VERDICT_CAN)
+		return bar_code(all, i);
+	return v->challenge.code[0] ? v->challenge.code : v->traffic.code;
+}
+
 /* The first finding that keeps the endpoint waiting: what its owner reads first. */
 static const char *first_finding(const struct endpoint *e)
 {
 	for (size_t i = 0; e->has_verdict && i < e->verdict.names_n; i++) {
-		const struct name_verdict *v = &e->verdict.names[i];
+		const char *code = name_finding(e, i);
 
-		if (v->claim == CLAIM_ELSEWHERE)
-			return "held_elsewhere";
-		if (v->dns01 == VERDICT_CAN || v->http01 == VERDICT_CAN) {
-			if (v->claim == CLAIM_UNPROVEN && !v->proven)
-				return "unproven";
-			continue;
-		}
-		if (v->challenge.code[0])
-			return v->challenge.code;
-		if (v->traffic.code[0])
-			return v->traffic.code;
+		if (code[0])
+			return code;
 	}
 	return "";
 }
@@ -121,7 +150,8 @@ static enum endpoint_state state_without_certificate(
 		return say(STATE_PROVISIONING, code, "ordering");
 	if (!e->has_verdict || e->verdict.generation != e->generation)
 		return say(STATE_PROVISIONING, code, "not_looked_at");
-	if (endpoint_ready(e) == READY_NO)
+	if (endpoint_ready(e) == READY_NO ||
+		(endpoint_ready(e) == READY_UNSURE && first_finding(e)[0]))
 		return say(STATE_WAITING_DNS, code, first_finding(e));
 	return say(STATE_PROVISIONING, code,
 		now_ms < endpoint_quota_ticket(e) ? "waiting_quota" : "ready");
@@ -136,6 +166,8 @@ enum endpoint_state endpoint_state_of(const struct endpoint *e, int64_t now_ms, 
 		return say(STATE_REMOVING, code, "");
 	if (any_parked(e))
 		return say(STATE_PARKED, code, "lapsed_thrice");
+	if (e->has_verdict && e->verdict.departed)
+		return say(STATE_DEPARTED, code, first_finding(e));
 	if (valid && now_ms >= e->cert.not_after_ms)
 		return say(STATE_EXPIRED, code, e->issuance.code);
 	if (e->issuance.failures)

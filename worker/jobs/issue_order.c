@@ -256,10 +256,11 @@ static enum acme_challenge_type to_acme(enum challenge_type t)
 
 /* By the verdict; when it allows nothing (a due renewal is tried all the same), whatever can exist
  * at all. */
-static void fill_choices(const struct endpoint *e, const char *name, struct acme_identifier *out)
+static void fill_choices(const struct endpoint *e, const char *name, const char *authority,
+	struct acme_identifier *out)
 {
 	enum challenge_type allowed[2];
-	size_t n = endpoint_challenges(e, name, allowed);
+	size_t n = endpoint_challenges(e, name, authority, allowed);
 
 	out->name = name;
 	for (size_t i = 0; i < n; i++)
@@ -326,7 +327,7 @@ void issue_place_order(struct issue *s)
 	bool has = read_checkpoint(s, &resume);
 
 	for (size_t i = 0; i < s->names_n; i++)
-		fill_choices(e, s->names[i], &ids[i]);
+		fill_choices(e, s->names[i], s->authority, &ids[i]);
 	s->ordered_ms = clock_wall_ms();
 	issue_hold(s);
 	s->order = acme_order_start(a, &spec, has ? &resume.value : NULL, &hooks, s, on_order);

@@ -21,10 +21,9 @@ bool issue_decide(const struct endpoint *e, enum job_lane lane, const struct nee
 
 static bool cannot(const struct endpoint *e, const char *name)
 {
-	const struct name_verdict *v =
-		e->has_verdict ? endpoint_verdict_of(&e->verdict, name) : NULL;
-
-	return v && v->http01 == VERDICT_CANNOT && v->dns01 == VERDICT_CANNOT;
+	return e->has_verdict &&
+	       endpoint_verdict_by(&e->verdict, name, "", CHALLENGE_HTTP01) == VERDICT_CANNOT &&
+	       endpoint_verdict_by(&e->verdict, name, "", CHALLENGE_DNS01) == VERDICT_CANNOT;
 }
 
 size_t issue_names(const struct endpoint *e, int64_t now_ms, const char **names, bool *left_out)
