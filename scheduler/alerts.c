@@ -35,7 +35,7 @@ struct alerts {
 	/* The snapshot. */
 	bool want_snapshot;
 	int64_t page, as_of_ms;
-	unsigned snapshots; /* in this term */
+	unsigned snapshots; /* begun by this process: names the next, in whatever term */
 };
 
 static void hold_off(struct alerts *a, int64_t ms)
@@ -142,7 +142,7 @@ static void add_entry(struct alerts *a, const struct reply *entry)
 static void got_edges(void *arg, int err, const struct reply *reply)
 {
 	struct alerts *a = arg;
-	const struct reply *entries = reply_at(reply_at(reply, 0), 1);
+	const struct reply *entries;
 	size_t n;
 
 	if (err || !a->leading) {
@@ -151,6 +151,7 @@ static void got_edges(void *arg, int err, const struct reply *reply)
 		hold_off(a, PAUSE_MS);
 		return;
 	}
+	entries = reply_at(reply_at(reply, 0), 1);
 	n = reply_len(entries);
 	a->n = 0;
 	buf_clear(&a->ids);
@@ -189,6 +190,13 @@ static void got_group(void *arg, int err, const struct reply *reply)
 
 /* --- the snapshot */
 
+static void begin_snapshot(struct alerts *a)
+{
+	a->snapshots++;
+	a->page = 0;
+	a->as_of_ms = 0;
+}
+
 static void got_page(void *arg, int err, const struct reply *reply)
 {
 	struct alerts *a = arg;
@@ -196,17 +204,15 @@ static void got_page(void *arg, int err, const struct reply *reply)
 	a->busy = false;
 	if (a->phase != ALERTS_SNAPSHOT) /* begun anew meanwhile */
 		return;
-	if (err) {
+	if (err) { /* the page may have been said: what is begun again has another name */
 		hold_off(a, PAUSE_MS);
-		a->page = 0;
-		a->as_of_ms = 0;
+		begin_snapshot(a);
 		return;
 	}
 	a->page++;
 	a->as_of_ms = reply_int(reply_at(reply, 2));
 	if (reply_int(reply_at(reply, 1))) {
 		a->want_snapshot = false;
-		a->snapshots++;
 		a->phase = ALERTS_NEW;
 	}
 }
@@ -265,17 +271,16 @@ struct alerts *alerts_new(uv_loop_t *loop, struct redis *redis)
 void alerts_lead(struct alerts *a, bool leading, uint64_t term)
 {
 	a->leading = leading;
+	if (!leading)
+		return;
 	a->term = term;
-	a->snapshots = 0;
-	if (leading)
-		alerts_snapshot(a);
+	alerts_snapshot(a);
 }
 
 void alerts_snapshot(struct alerts *a)
 {
+	begin_snapshot(a);
 	a->want_snapshot = true;
-	a->page = 0;
-	a->as_of_ms = 0;
 	a->phase = ALERTS_GROUP;
 }
 

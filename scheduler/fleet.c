@@ -186,8 +186,10 @@ struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *ale
 void fleet_lead(struct fleet *f, bool leading, uint64_t term)
 {
 	f->leading = leading;
-	f->term = term;
-	f->beats = 0;
+	if (leading && f->term != term) { /* a lease may be lost and won again within one term */
+		f->term = term;
+		f->beats = 0;
+	}
 	f->lost = 0;
 	f->led_since_ms = clock_mono_ms();
 	if (leading)

@@ -216,7 +216,8 @@ static void start_job(struct pool *p, const struct queue_job *q, int64_t sent_mo
 	}
 	LOG(DEBUG, "job_started", LF("endpoint", job->id),
 		LF("queue", queue_name(p->o.kind->queue)),
-		LF("intent", job_intent_name(job->intent)), LF_INT("attempt", job->attempt));
+		LF("intent", job_intent_name(job->intent)), LF_INT("attempt", job->attempt),
+		LF("token", job->token));
 	p->o.kind->start(job);
 }
 

@@ -237,6 +237,56 @@ static void the_fleet_beats(void **state)
 	finish(&s);
 }
 
+/* Ids of all entries in the alerts stream differ: a consumer drops what it has seen. */
+static void assert_ids_differ(struct scene *s)
+{
+	const struct reply *reply = world_ask(&s->w, "XRANGE", "@alerts", "-", "+", NULL);
+
+	for (size_t i = 0; i < reply_len(reply); i++)
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(
+				reply_str(reply_at(reply_at(reply_at(reply, i), 1), 1), NULL),
+				reply_str(reply_at(reply_at(reply_at(reply, k), 1), 1), NULL));
+}
+
+static void led_twice_in_one_term(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	s.fleet = fleet_new(&s.w.loop, s.w.redis, s.alerts, "test", "me");
+	for (int i = 1; i <= 2; i++) {
+		alerts_lead(s.alerts, true, 7);
+		fleet_lead(s.fleet, true, 7);
+		expect(&s, EVENT_ALERT_SNAPSHOT, i);
+		alerts_lead(s.alerts, false, 0);
+		fleet_lead(s.fleet, false, 0);
+	}
+	assert_ids_differ(&s);
+	finish(&s);
+}
+
+static void redis_dies_while_edges_are_read(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	alerts_lead(s.alerts, true, 7);
+	expect(&s, EVENT_ALERT_SNAPSHOT, 1);
+	redis_server_pause(s.w.server);
+	loop_for(&s.w.loop, 2500); /* the next read is sent */
+	redis_server_kill(s.w.server);
+	loop_for(&s.w.loop, 100);
+	redis_server_restart(s.w.server);
+	redis_sync_close(s.w.sync);
+	assert_int_equal(redis_sync_open(&s.w.options, &s.w.sync, NULL), 0);
+	put_edge(&s, "shop", "caa_forbids", true, "warning");
+	expect(&s, EVENT_ALERT_OPENED, 1);
+	finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +296,8 @@ int main(void)
 		cmocka_unit_test(snapshots_in_pages),
 		cmocka_unit_test(the_sweep_believes_no_job),
 		cmocka_unit_test(the_fleet_beats),
+		cmocka_unit_test(led_twice_in_one_term),
+		cmocka_unit_test(redis_dies_while_edges_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
