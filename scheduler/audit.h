@@ -22,7 +22,7 @@ enum audit_finding {
 	AUDIT_RIGHT,
 	AUDIT_MISSING,    /* something is needed, and no job is recorded */
 	AUDIT_INDEX,      /* the record and the sorted sets disagree */
-	AUDIT_LATE,       /* the look is recorded for long after it is needed */
+	AUDIT_LATE,       /* the job is recorded for long after it is needed */
 	AUDIT_ORPHAN,     /* the index of endpoints names one that is not there */
 	AUDIT_UNREADABLE, /* the endpoint's record cannot be read: only a person can help */
 	AUDIT_STRAY,      /* an index leads nowhere, or an endpoint is not in the list of them */

@@ -13,15 +13,16 @@ const char *audit_finding_name(enum audit_finding f)
 	return findings[f];
 }
 
-/* A look comes late by policy, backoff and jitter, but never by more than two rounds. Issuing waits
- * for quota as long as that takes. */
+/* A look comes late by policy, backoff and jitter, but never by more than two rounds. What issuing
+ * waits for (a turn, a pause after a failure) is part of what it needs. */
 static bool late(const struct job_record *job, enum queue_id q, const struct need *need,
 	const struct needs_policy *policy, int64_t now_ms)
 {
 	int64_t from = need->due_ms > now_ms ? need->due_ms : now_ms;
+	int64_t slack =
+		q == QUEUE_VERIFY ? 2 * policy->verify_every_ms + CLOCK_HOUR_MS : CLOCK_MINUTE_MS;
 
-	return q == QUEUE_VERIFY && job->where == JOB_DUE &&
-	       job->due_ms > from + 2 * policy->verify_every_ms + CLOCK_HOUR_MS;
+	return job->where == JOB_DUE && job->due_ms > from + slack;
 }
 
 enum audit_finding audit_judge(const struct endpoint *e, enum queue_id q, bool index_ok,

@@ -93,17 +93,20 @@ static size_t find_conditions(
 
 /* --- the plan */
 
-/* Issuing is asked for when it became needed, or needed earlier than it is planned. */
+bool verify_asks_issue(const struct job_record *job, const struct need *need, bool changed)
+{
+	if (!need->any)
+		return false;
+	return changed || job->where == JOB_NONE ||
+	       (job->where == JOB_DUE && job->due_ms > need->due_ms + SOON_MS);
+}
+
 static void ask_issue(struct outcome *o, const struct endpoint *e, const struct worker *w,
 	bool changed, int64_t now)
 {
-	const struct job_record *j = &e->jobs[QUEUE_ISSUE];
 	struct need need = needs_issue(e, &w->needs_policy, now, needs_jitter(e->config.id));
-	bool later = j->where == JOB_DUE && j->due_ms > need.due_ms + SOON_MS;
 
-	if (need.any &&
-		(j->where == JOB_NONE || later ||
-			(j->where == JOB_RUNNING && changed && need.due_ms <= now + SOON_MS)))
+	if (verify_asks_issue(&e->jobs[QUEUE_ISSUE], &need, changed))
 		outcome_ask_other(o, &need);
 }
 

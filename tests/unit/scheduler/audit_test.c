@@ -48,6 +48,13 @@ static void judges(void **state)
 	e.config.removing = true;
 	assert_int_equal(audit_judge(&e, QUEUE_ISSUE, true, &policy, now, &plan), AUDIT_MISSING);
 	assert_int_equal(plan.intent, INTENT_REMOVE);
+	e.jobs[QUEUE_ISSUE].where = JOB_DUE;
+	e.jobs[QUEUE_ISSUE].due_ms = now + CLOCK_MINUTE_MS / 2;
+	assert_int_equal(audit_judge(&e, QUEUE_ISSUE, true, &policy, now, &plan), AUDIT_RIGHT);
+	e.jobs[QUEUE_ISSUE].due_ms = now + CLOCK_HOUR_MS;
+	assert_int_equal(audit_judge(&e, QUEUE_ISSUE, true, &policy, now, &plan), AUDIT_LATE);
+	e.issuance.next_ms = now + CLOCK_HOUR_MS; /* a pause after a failure */
+	assert_int_equal(audit_judge(&e, QUEUE_ISSUE, true, &policy, now, &plan), AUDIT_RIGHT);
 }
 
 static void counts(void **state)
