@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- strays CURSOR REPAIR : looks at what the slices of audit, which begin at `endpoints`, cannot see: about 64 members of
 -- the indexes from CURSOR on ('': from the start). Gives [next CURSOR ('': that was all), [index, member]…]: the members
--- that lead to no endpoint or to another tenant's, tenants that wait with nothing due, holds and claims of names without
--- their endpoint, and endpoints that `endpoints` lacks. With REPAIR 1 each is put right. A cursor is a place by rank, so
--- that what moves meanwhile may be passed over until the next pass.
+-- that lead to no endpoint or to another tenant's, holds and claims of names without their endpoint, and endpoints that
+-- `endpoints` lacks. With REPAIR 1 each is put right, and tenants leave that wait with nothing due. A cursor is a place
+-- by rank, so that what moves meanwhile may be passed over until the next pass.
 --#include "_base.lua"
 --#include "_job.lua"
 --#include "_flush.lua"
@@ -73,7 +73,8 @@ local function ids_stage(name)
 	end
 end
 
--- A tenant that waits has something due. Returns whether it goes.
+-- A tenant that waits has something due; one that does not leaves at its next turn, or here: that is no fault. Returns
+-- whether it goes.
 local function look_at_tenant(name, lane, tenant)
 	local due = 'due:' .. lane .. ':' .. tenant
 	if not is_type(P .. due, 'zset') then
@@ -84,8 +85,6 @@ local function look_at_tenant(name, lane, tenant)
 		if not last or redis.call('ZCARD', P .. due) > 0 then
 			return false
 		end
-	else
-		found(name, tenant)
 	end
 	if REPAIR then
 		redis.call('ZREM', P .. name, tenant)
