@@ -17,7 +17,7 @@ static const struct fact_answer *resolver_says(const struct view *v)
 /* The walk from the root found no zone below the public suffix. */
 static bool walk_stopped_above(const struct view *v, const struct fact_zone *zone)
 {
-	return !facts_name_under(zone->apex, name_registered_domain(v->base));
+	return !name_is_under(zone->apex, name_registered_domain(v->base));
 }
 
 bool view_blind(const struct view *v)
