@@ -188,6 +188,7 @@ struct config {
 	struct {
 		struct config_address listen; /* text NULL: none; 127.0.0.1:8080 */
 		char *tokens_file;
+		struct config_strings hosts; /* names under which it is reached, beside loopback's */
 		int64_t verify_every_ms; /* 1 h */
 		int64_t verify_fast_ms;  /* 5 s: while a new endpoint waits for its owner */
 		int64_t proof_every_ms;  /* 24 h */

@@ -149,6 +149,7 @@ static const struct config_row network[] = {
 static const struct config_row scheduler[] = {
 	{"listen", TYPE_ADDRESS, AT(scheduler.listen), .fallback = "127.0.0.1:8080", .port = 8080},
 	{"tokens_file", TYPE_FILE, AT(scheduler.tokens_file), .secret = true},
+	{"hosts", TYPE_HOST, AT(scheduler.hosts), .list = 16},
 	{"verify_every", TYPE_DURATION, AT(scheduler.verify_every_ms), .fallback = "1h",
 	 .least = 100, .most = DAYS(30)},
 	{"verify_fast", TYPE_DURATION, AT(scheduler.verify_fast_ms), .fallback = "5s", .least = 50,

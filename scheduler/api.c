@@ -22,7 +22,8 @@ static void get_root(void *arg, struct httpd_request *r)
 		"certfleet-scheduler " CERTFLEET_VERSION "\n\n"
 		"/healthz  200 while this process is alive; says whether it leads\n"
 		"/readyz   200 while it can work, else 503 and why\n"
-		"/metrics  Prometheus metrics");
+		"/metrics  Prometheus metrics\n"
+		"/v1/      the API");
 }
 
 static void get_healthz(void *arg, struct httpd_request *r)
@@ -50,11 +51,22 @@ static void get_metrics(void *arg, struct httpd_request *r)
 	buf_release(&page);
 }
 
+static void any_v1(void *arg, struct httpd_request *r)
+{
+	struct api *a = arg;
+
+	if (a->view.v1)
+		v1_handle(a->view.v1, r);
+	else
+		httpd_answer_error(r, 503, "starting", "the API is not there yet");
+}
+
 static const struct httpd_route routes[] = {
 	{HTTPD_GET, "/", get_root},
 	{HTTPD_GET, "/healthz", get_healthz},
 	{HTTPD_GET, "/readyz", get_readyz},
 	{HTTPD_GET, "/metrics", get_metrics},
+	{HTTPD_GET | HTTPD_POST | HTTPD_PUT | HTTPD_PATCH | HTTPD_DELETE, "/v1/*", any_v1},
 };
 
 int api_new(uv_loop_t *loop, const struct addr *listen, const struct api_view *view,

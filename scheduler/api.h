@@ -8,6 +8,8 @@
 #include "common/addr.h"
 #include "common/err.h"
 
+#include "scheduler/api/v1.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -18,6 +20,7 @@ struct api_view {
 	/** NULL when ready, else why not; borrowed until the loop turns. */
 	const char *(*unready)(void *arg);
 	void *arg;
+	struct v1 *v1; /* answers what is below /v1; NULL: 503 */
 };
 
 struct api;

@@ -9,6 +9,7 @@
 #include "scheduler/alerts.h"
 #include "scheduler/api.h"
 #include "scheduler/fleet.h"
+#include "scheduler/index/feed.h"
 #include "scheduler/leader.h"
 #include "scheduler/patrol.h"
 #include "scheduler/reap.h"
@@ -36,6 +37,9 @@ struct scheduler {
 	struct barrier *barrier;
 	struct startup startup;
 	struct api *api;
+	struct v1 *v1;
+	struct index *index;
+	struct feed *feed;
 	struct leader *leader;
 	struct requests *requests;
 	struct reap *reap;
@@ -150,6 +154,9 @@ static void new_parts(struct scheduler *s)
 	s->sweep = sweep_new(s->loop, s->redis, s->alerts);
 	s->fleet = fleet_new(s->loop, s->redis, s->alerts, c->fleet, s->nonce);
 	s->leader = leader_new(s->loop, s->redis, s->nonce, c->scheduler.lease_ms, &events);
+	s->feed = feed_new(
+		s->loop, s->redis, &s->redis_options, s->index, &(struct feed_hooks){.arg = s});
+	v1_start(s->v1, s->redis, s->feed);
 	uv_timer_start(&s->timer, on_life, LIFE_TICK_MS, LIFE_TICK_MS);
 }
 
@@ -265,6 +272,8 @@ static void close_all(struct scheduler *s)
 	uv_close((uv_handle_t *)&s->timer, NULL);
 	api_free(s->api);
 	s->api = NULL;
+	v1_close(s->v1);
+	feed_close(s->feed);
 	leader_close(s->leader);
 	fleet_close(s->fleet);
 	sweep_close(s->sweep);
@@ -291,6 +300,9 @@ int scheduler_free(struct scheduler *s)
 	patrol_free(s->patrol);
 	reap_free(s->reap);
 	requests_free(s->requests);
+	feed_free(s->feed);
+	v1_free(s->v1);
+	index_free(s->index);
 	vault_close(s->vault);
 	free(s->authorities);
 	free(s->zones);
@@ -328,12 +340,19 @@ static int open_vault(struct scheduler *s, struct why *why)
 static int open_api(struct scheduler *s, struct why *why)
 {
 	const struct config_address *listen = &s->config->scheduler.listen;
+	struct v1_options options = {.loop = s->loop,
+		.config = s->config,
+		.index = s->index,
+		.name = s->nonce,
+		.leads = view_leads,
+		.arg = s};
 	struct api_view view = {.leads = view_leads, .unready = view_unready, .arg = s};
 	char text[ADDR_TEXT_SIZE];
-	int err;
+	int err = v1_new(&options, &s->v1, why);
 
-	if (!listen->text)
-		return 0;
+	if (err || !listen->text)
+		return err;
+	view.v1 = s->v1;
 	err = api_new(s->loop, &listen->addr, &view, &s->api, why);
 	if (!err)
 		LOG(INFO, "listening", LF("http", addr_format(api_address(s->api), text)));
@@ -347,11 +366,14 @@ int scheduler_new(uv_loop_t *loop, struct config *config, struct scheduler **out
 
 	s->loop = loop;
 	s->config = config;
+	s->index = index_new();
 	make_nonce(s);
 	snprintf(s->trouble, sizeof s->trouble, "connecting to Redis");
 	stats_register();
 	if ((err = config_redis_options(config, "certfleet-scheduler", &s->redis_options, why)) ||
 		(err = open_vault(s, why)) || (err = open_api(s, why))) {
+		v1_free(s->v1);
+		index_free(s->index);
 		vault_close(s->vault);
 		free(s);
 		return err;

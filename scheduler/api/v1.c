@@ -1,0 +1,327 @@
+#include "scheduler/api/v1.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/secret.h"
+#include "common/str.h"
+#include "common/vault.h"
+#include "scheduler/api/v1_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TICK_MS    50
+#define QUERY_ROWS 20000 /* a step of about a millisecond */
+
+static const struct v1_route routes[] = {
+	{HTTPD_GET, "/v1/status", v1_overview, 0},
+	{HTTPD_GET, "/v1/endpoints", v1_list, 0},
+	{HTTPD_POST, "/v1/endpoints", v1_add, 0},
+	{HTTPD_GET, "/v1/endpoints/:id", v1_show, 0},
+	{HTTPD_PATCH, "/v1/endpoints/:id", v1_update, 0},
+	{HTTPD_DELETE, "/v1/endpoints/:id", v1_remove, 0},
+	{HTTPD_GET, "/v1/endpoints/:id/records", v1_records, 0},
+	{HTTPD_GET, "/v1/endpoints/:id/certificate", v1_certificate, 0},
+	{HTTPD_POST, "/v1/endpoints/:id/verify", v1_verify, 0},
+	{HTTPD_POST, "/v1/endpoints/:id/renew", v1_renew, 0},
+	{HTTPD_POST, "/v1/endpoints/:id/revoke", v1_revoke, 0},
+	{HTTPD_GET, "/v1/session", v1_who, 0},
+	{HTTPD_POST, "/v1/session", v1_login, V1_OPEN},
+	{HTTPD_DELETE, "/v1/session", v1_logout, 0},
+};
+
+static const struct {
+	enum httpd_method method;
+	const char *name;
+} methods[] = {{HTTPD_GET, "GET, HEAD"}, {HTTPD_POST, "POST"}, {HTTPD_PUT, "PUT"},
+	{HTTPD_PATCH, "PATCH"}, {HTTPD_DELETE, "DELETE"}};
+
+/* --- routing */
+
+/* One segment of the pattern against one of the path. */
+static bool segment_fits(const char *p, size_t pn, const char *s, size_t sn, char *id, size_t size)
+{
+	if (pn != 3 || strncmp(p, ":id", 3) != 0)
+		return pn == sn && strncmp(p, s, pn) == 0;
+	if (!sn || sn >= size)
+		return false;
+	memcpy(id, s, sn);
+	id[sn] = 0;
+	return true;
+}
+
+static bool path_fits(const char *pattern, const char *path, char *id, size_t size)
+{
+	while (*pattern == '/' && *path == '/') {
+		size_t pn = strcspn(++pattern, "/"), sn = strcspn(++path, "/");
+
+		if (!segment_fits(pattern, pn, path, sn, id, size))
+			return false;
+		pattern += pn;
+		path += sn;
+	}
+	return !*pattern && !*path;
+}
+
+/* Sets route and id; else ends the call. */
+static bool find_route(struct v1_call *c)
+{
+	const char *path = httpd_path(c->http);
+	char allow[64] = "";
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (!path_fits(routes[i].pattern, path, c->id, sizeof c->id))
+			continue;
+		if (routes[i].method == httpd_method(c->http)) {
+			c->route = &routes[i];
+			return true;
+		}
+		for (size_t k = 0; k < ARRAY_LEN(methods); k++)
+			if (methods[k].method == routes[i].method)
+				snprintf(allow + strlen(allow), sizeof allow - strlen(allow),
+					"%s%s", allow[0] ? ", " : "", methods[k].name);
+	}
+	if (allow[0])
+		v1_problemf(c, 405, "method_not_allowed", "here one can: %s", allow);
+	else
+		v1_problem(c, 404, "not_found", "the API has nothing at this path");
+	return false;
+}
+
+/* --- who asks */
+
+static const struct {
+	unsigned status;
+	const char *code, *text;
+} denials[] = {
+	[ACCESS_NO_HOST] = {400, "no_host", "the request names no host"},
+	[ACCESS_FOREIGN_HOST] = {421, "foreign_host",
+		"this server is not the host that the request names: add it to scheduler.hosts if "
+		"it should be"},
+	[ACCESS_FOREIGN_SITE] = {403, "foreign_site", "another site's page asked for a change"},
+	[ACCESS_NOT_JSON] = {415, "not_json", "the body must be application/json"},
+};
+
+static bool let_in(struct v1_call *c)
+{
+	struct access_request r = {.changes = c->changes,
+		.host = httpd_header(c->http, "Host"),
+		.origin = httpd_header(c->http, "Origin"),
+		.fetch_site = httpd_header(c->http, "Sec-Fetch-Site"),
+		.content_type = httpd_header(c->http, "Content-Type"),
+		.by_cookie = c->by_cookie};
+	enum access_denial d;
+	size_t len;
+
+	httpd_body(c->http, &len);
+	d = access_judge(&r, c->v1->hosts, c->v1->hosts_n, len > 0);
+	if (d != ACCESS_OK)
+		v1_problem(c, denials[d].status, denials[d].code, denials[d].text);
+	return d == ACCESS_OK;
+}
+
+static void identify(struct v1_call *c)
+{
+	const char *bearer = access_bearer(httpd_header(c->http, "Authorization"));
+	const struct access_identity *who;
+	char cookie[ACCESS_SECRET_SIZE];
+
+	c->by_cookie = !bearer && access_cookie(httpd_header(c->http, "Cookie"), V1_COOKIE, cookie,
+					  sizeof cookie);
+	if (!let_in(c))
+		return;
+	who = bearer ? access_tokens_find(c->v1->tokens, bearer) : NULL;
+	if (who) {
+		c->who = *who;
+		v1_enter(c);
+	} else if (bearer && c->v1->tokens) {
+		v1_problem(c, 401, "unknown_token", "this token is not known here");
+	} else if (c->by_cookie && !(c->route->flags & V1_OPEN)) {
+		v1_session(c, cookie);
+	} else if (c->v1->tokens && !(c->route->flags & V1_OPEN)) {
+		v1_problem(c, 401, "no_token", "send a token: Authorization: Bearer TOKEN");
+	} else {
+		c->who = (struct access_identity){
+			.name = "local", .scope = c->v1->tokens ? ACCESS_READ : ACCESS_WRITE};
+		v1_enter(c);
+	}
+}
+
+/* --- entering */
+
+static bool read_body(struct v1_call *c)
+{
+	json_error_t error;
+	size_t len;
+	const char *text = httpd_body(c->http, &len);
+
+	if (!len || !c->changes)
+		return true;
+	c->body = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	if (!c->body) {
+		v1_problemf(c, 400, "not_json", "line %d, column %d: %s", error.line, error.column,
+			error.text);
+		return false;
+	}
+	if (json_is_object(c->body))
+		return true;
+	v1_problem(c, 400, "no_object", "the body must be a JSON object");
+	return false;
+}
+
+void v1_enter(struct v1_call *c)
+{
+	if (!(c->route->flags & V1_OPEN) && c->changes && c->who.scope != ACCESS_WRITE)
+		v1_problemf(c, 403, "read_only", "\"%s\" may read alone", c->who.name);
+	else if ((c->route->flags & V1_FLEET) && (c->who.tenant[0] || c->who.endpoint[0]))
+		v1_problem(c, 403, "not_yours", "this is about the whole fleet");
+	else if (read_body(c))
+		c->route->fn(c);
+}
+
+void v1_handle(struct v1 *v, struct httpd_request *r)
+{
+	struct v1_call *c = mem_zalloc(sizeof *c);
+
+	c->v1 = v;
+	c->http = r;
+	c->changes = httpd_method(r) != HTTPD_GET;
+	c->next = v->calls;
+	c->at = &v->calls;
+	if (c->next)
+		c->next->at = &c->next;
+	v->calls = c;
+	if (!v->o.redis)
+		v1_problem(c, 503, "starting", "this scheduler is still starting");
+	else if (!v->tokens && !v->loopback)
+		v1_problem(c, 403, "no_tokens_file",
+			"beyond loopback the API wants tokens: set scheduler.tokens_file");
+	else if (find_route(c))
+		identify(c);
+}
+
+/* --- queries, a step each turn of the loop */
+
+static void on_work(uv_idle_t *work)
+{
+	struct v1 *v = work->data;
+	struct v1_call *ready = NULL;
+	bool more = false;
+
+	for (struct v1_call *c = v->calls; c; c = c->next) {
+		if (!c->query || !c->queried)
+			continue;
+		if (!ready && index_query_step(c->query, QUERY_ROWS))
+			ready = c;
+		else
+			more = true;
+	}
+	if (ready) {
+		void (*done)(struct v1_call *) = mem_steal(ready->queried);
+
+		done(ready);
+	}
+	if (!more && !ready)
+		uv_idle_stop(work);
+}
+
+void v1_query(struct v1_call *c, struct index_query *q, void (*done)(struct v1_call *c))
+{
+	c->query = q;
+	c->queried = done;
+	uv_idle_start(&c->v1->work, on_work);
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+	v1_ask_tick(tick->data, clock_mono_ms());
+}
+
+/* --- life */
+
+static int load_tokens(struct v1 *v, struct why *why)
+{
+	const char *path = v->o.config->scheduler.tokens_file;
+	_buf_release_secret_ struct buf text = BUF_INIT(ACCESS_FILE_MAX);
+	int err;
+
+	if (!path)
+		return 0;
+	err = secret_read_file(path, ACCESS_FILE_MAX, &text, why);
+	if (err)
+		return err;
+	err = access_tokens_parse(text.data, text.len, &v->tokens, why);
+	return err ? why_prefix(why, err, "%s: ", path) : 0;
+}
+
+static void name_hosts(struct v1 *v)
+{
+	static const char *const loopback[] = {"localhost", "127.0.0.1", "::1"};
+	const struct config_strings *more = &v->o.config->scheduler.hosts;
+	const struct config_address *listen = &v->o.config->scheduler.listen;
+
+	v->hosts = mem_array(ARRAY_LEN(loopback) + more->n + 1, sizeof *v->hosts);
+	for (size_t i = 0; i < ARRAY_LEN(loopback); i++)
+		v->hosts[v->hosts_n++] = loopback[i];
+	for (size_t i = 0; i < more->n; i++)
+		v->hosts[v->hosts_n++] = more->items[i];
+	if (listen->host)
+		v->hosts[v->hosts_n++] = listen->host;
+}
+
+int v1_new(const struct v1_options *options, struct v1 **out, struct why *why)
+{
+	struct v1 *v = mem_zalloc(sizeof *v);
+	const char *key = options->config->challenges.label_key_file, *unsafe;
+	int err;
+
+	v->o = *options;
+	err = load_tokens(v, why);
+	if (err) {
+		free(v);
+		return err;
+	}
+	v->has_label_key = key && options->config->challenges.zones.n &&
+			   !vault_read_key_file(key, v->label_key, NULL);
+	unsafe = addr_unsafe(&options->config->scheduler.listen.addr);
+	v->loopback = unsafe && strcmp(unsafe, "loopback") == 0;
+	name_hosts(v);
+	*out = v;
+	return 0;
+}
+
+void v1_start(struct v1 *v, struct redis *redis, const struct feed *feed)
+{
+	v->o.redis = redis;
+	v->o.feed = feed;
+	uv_timer_init(v->o.loop, &v->tick);
+	uv_idle_init(v->o.loop, &v->work);
+	v->tick.data = v->work.data = v;
+	uv_timer_start(&v->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+void v1_close(struct v1 *v)
+{
+	if (!v)
+		return;
+	v->closed = true;
+	if (!v->o.redis)
+		return; /* it was not started */
+	uv_close((uv_handle_t *)&v->tick, NULL);
+	uv_close((uv_handle_t *)&v->work, NULL);
+	for (struct v1_call *c = v->calls, *next; c; c = next) {
+		next = c->next;
+		if (!c->left) /* else the last reply of Redis ends it */
+			v1_problem(c, 503, "draining", "this scheduler is stopping");
+	}
+}
+
+void v1_free(struct v1 *v)
+{
+	if (!v)
+		return;
+	access_tokens_free(v->tokens);
+	free(v->hosts);
+	mem_wipe(v->label_key, sizeof v->label_key);
+	free(v);
+}

@@ -1,0 +1,116 @@
+/* v1_internal.h - a call as the files of the API know it. */
+#pragma once
+
+#include "common/mp.h"
+#include "scheduler/api/access.h"
+#include "scheduler/api/v1.h"
+
+#include <jansson.h>
+
+#define V1_BODY_MAX 65536
+#define V1_PAGE     50
+#define V1_PAGE_MAX 200
+#define V1_COOKIE   "certfleet_session"
+#define V1_JSON_MAX (4u << 20)
+
+struct v1_call;
+
+struct v1_route {
+	unsigned method;     /* one HTTPD_* */
+	const char *pattern; /* segments; ":id" fits one and becomes call.id */
+	void (*fn)(struct v1_call *c);
+	unsigned flags;
+};
+
+enum {
+	V1_OPEN = 1,  /* nobody has to say who asks */
+	V1_FLEET = 2, /* about all tenants: not for who has one */
+};
+
+struct v1 {
+	struct v1_options o;
+	struct access_tokens *tokens; /* NULL: open, if it listens on loopback alone */
+	bool loopback;
+	const char **hosts;
+	size_t hosts_n;
+	uint8_t label_key[32];
+	bool has_label_key;
+	uv_timer_t tick;
+	uv_idle_t work; /* runs while queries do */
+	struct v1_call *calls;
+	uint64_t asked; /* requests sent, for their ids */
+	bool closed;
+};
+
+struct v1_call {
+	struct v1_call *next, **at;
+	struct v1 *v1;
+	struct httpd_request *http;
+	const struct v1_route *route;
+	struct access_identity who;
+	bool by_cookie, changes;
+	char id[ENDPOINT_ID_MAX + 1]; /* ":id" of the path */
+	json_t *body;                 /* an object; NULL: none */
+	/* of handlers that take longer */
+	struct index_query *query;
+	void (*queried)(struct v1_call *c);
+	size_t left;    /* replies of Redis to come */
+	json_t *answer; /* being made */
+	int err;        /* the first one that Redis gave */
+	char *wait_key; /* of the answer that is waited for */
+	int64_t deadline_ms, asked_ms;
+	bool asking;
+	void (*answered)(struct v1_call *c, const struct reply *reply);
+};
+
+/** Ends the call. j is taken. */
+void v1_json(struct v1_call *c, unsigned status, json_t *j);
+/** The same with headers: name, value, …, NULL. */
+void v1_json_headers(struct v1_call *c, unsigned status, json_t *j, const char *const *headers);
+/** Ends the call with a problem (RFC 9457); code becomes its type, text its detail. */
+void v1_problem(struct v1_call *c, unsigned status, const char *code, const char *text);
+void v1_problemf(struct v1_call *c, unsigned status, const char *code, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void v1_redis_problem(struct v1_call *c, int err);
+/** Frees it without an answer: the handler answered c->http itself. */
+void v1_done(struct v1_call *c);
+
+/** A query parameter as a number within bounds; false: the call is ended with a problem. */
+bool v1_number(struct v1_call *c, const char *name, size_t least, size_t most, size_t fallback,
+	size_t *out);
+/** May the caller see what belongs to this tenant and endpoint? */
+bool v1_may(const struct v1_call *c, const char *tenant, const char *endpoint);
+
+/** Walks a query in steps, then calls done. */
+void v1_query(struct v1_call *c, struct index_query *q, void (*done)(struct v1_call *c));
+
+struct facts;
+/** HMGET of an endpoint and its timeline; done gets the reply (NULL: c->err says why not). */
+void v1_read(struct v1_call *c, const char *id, redis_reply_fn *done, void *arg);
+/** The facts of a reply; CF_ENOTFOUND. Release them. */
+int v1_facts(struct v1 *v, const struct reply *reply, bool whole, struct facts *out);
+
+/** Sends a request of this type about c->id, with data, and answers with what the leader says. */
+void v1_ask(struct v1_call *c, const char *type, const char *subject, const struct buf *data);
+/** Looks for answers that are due; from the tick. */
+void v1_ask_tick(struct v1 *v, int64_t now_ms);
+
+/* Handlers, by file. */
+void v1_list(struct v1_call *c); /* list.c */
+void v1_overview(struct v1_call *c);
+void v1_show(struct v1_call *c); /* show.c */
+void v1_records(struct v1_call *c);
+void v1_certificate(struct v1_call *c);
+void v1_add(struct v1_call *c); /* change.c */
+void v1_update(struct v1_call *c);
+void v1_remove(struct v1_call *c);
+void v1_verify(struct v1_call *c);
+void v1_renew(struct v1_call *c);
+void v1_revoke(struct v1_call *c);
+void v1_who(struct v1_call *c); /* session.c */
+void v1_login(struct v1_call *c);
+void v1_logout(struct v1_call *c);
+/** Reads the session of a cookie; goes on with v1_enter() or ends the call. */
+void v1_session(struct v1_call *c, const char *cookie);
+/** The caller is known: body, rights, handler. */
+void v1_enter(struct v1_call *c);

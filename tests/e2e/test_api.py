@@ -1,0 +1,193 @@
+"""The HTTP API: a domain is brought, watched and taken away by programs; and nobody else can."""
+import hashlib
+import http.client
+import json
+import secrets
+
+import pytest
+from conftest import running_stack
+from servers import wait_until
+
+TOKENS = {"ops": ("write", "-"), "viewer": ("read", "-"), "acme": ("write", "acme")}
+
+
+@pytest.fixture(scope="module")
+def tokens():
+    return {name: "cf_" + secrets.token_urlsafe(32) for name in TOKENS}
+
+
+@pytest.fixture(scope="module")
+def stack(tokens, tmp_path_factory):
+    path = tmp_path_factory.mktemp("api") / "tokens"
+    path.write_text("".join(f"{name} {scope} {tenant} {hashlib.sha256(tokens[name].encode()).hexdigest()}\n"
+                            for name, (scope, tenant) in TOKENS.items()))
+    path.chmod(0o600)
+    yield from running_stack(sync=False, workers=1, config={
+        "scheduler": {"tokens_file": str(path), "hosts": ["dash.platform.test"]}})
+
+
+class Api:
+    """Requests as a program sends them, to the scheduler number `at`."""
+
+    def __init__(self, stack, token=None, at=0, host=None):
+        self.port, self.token, self.host = stack.schedulers[at].port, token, host
+
+    def __call__(self, method, path, body=None, raw=None, **headers):
+        """(status, document or text, headers)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        sent = {"Host": self.host or f"127.0.0.1:{self.port}", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        if self.token:
+            sent["Authorization"] = f"Bearer {self.token}"
+        if body is not None:
+            raw = json.dumps(body)
+            sent.setdefault("Content-Type", "application/json")
+        connection.request(method, path, body=raw, headers=sent)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        document = json.loads(text) if "json" in (answer.getheader("Content-Type") or "") else text
+        connection.close()
+        return answer.status, document, dict(answer.getheaders())
+
+
+@pytest.fixture
+def ops(stack, tokens):
+    return Api(stack, tokens["ops"])
+
+
+def problem(answer, status, code):
+    got, document, headers = answer
+    assert got == status, (got, document)
+    assert headers["Content-Type"] == "application/problem+json"
+    assert document["type"] == f"urn:certfleet:{code}" and document["status"] == status and document["detail"]
+    return document
+
+
+def test_a_domain_comes_and_goes(stack, ops, tokens, patience):
+    new = {"names": ["shop.internal.test"], "type": "internal", "id": "shop", "tenant": "acme"}
+    status, done, headers = ops("POST", "/v1/endpoints", new)
+    assert status == 201 and done["endpoint"] == "shop" and headers["Location"] == "/v1/endpoints/shop"
+    status, shown, _ = ops("GET", "/v1/endpoints/shop")
+    assert status == 200 and shown["names"] == ["shop.internal.test"] and shown["tenant"] == "acme"
+    records = ops("GET", "/v1/endpoints/shop/records")[1]["records"]
+    assert [r["owner"] for r in records] == ["_acme-challenge.shop.internal.test"]
+    problem(ops("GET", "/v1/endpoints/shop/certificate"), 404, "no_certificate")
+    stack.knot.add((records[0]["owner"], records[0]["type"], records[0]["target"] + "."))
+    assert ops("POST", "/v1/endpoints/shop/verify")[0] == 200
+    wait_until("the endpoint to be active",
+               lambda: ops("GET", "/v1/endpoints/shop")[1]["state"] == "active", 60 * patience, 0.2)
+    serial = ops("GET", "/v1/endpoints/shop/certificate")[1]["serial"]
+    # Every scheduler shows it, the index too.
+    for at in range(len(stack.schedulers)):
+        api = Api(stack, tokens["viewer"], at)
+        assert api("GET", "/v1/endpoints/shop")[1]["certificate"]["serial"] == serial
+        wait_until("the index to have it", lambda a=api: [
+            e["id"] for e in a("GET", "/v1/endpoints?state=active&q=SHOP.internal")[1]["endpoints"]] == ["shop"],
+            10 * patience)
+        status, counts, _ = api("GET", "/v1/status")
+        assert status == 200 and counts["states"]["active"] >= 1 and counts["complete"]
+    assert ops("POST", "/v1/endpoints/shop/renew")[0] == 200
+    wait_until("another certificate", lambda: ops("GET", "/v1/endpoints/shop/certificate")[1]["serial"] != serial,
+               60 * patience, 0.2)
+    assert ops("PATCH", "/v1/endpoints/shop", {"names": ["shop.internal.test", "www.shop.internal.test"]})[0] == 200
+    assert len(ops("GET", "/v1/endpoints/shop")[1]["names"]) == 2
+    assert ops("DELETE", "/v1/endpoints/shop")[0] == 200
+    wait_until("it to be gone", lambda: ops("GET", "/v1/endpoints/shop")[0] == 404, 60 * patience, 0.2)
+
+
+def test_what_is_sent_twice_is_done_once(stack, ops, tokens):
+    new = {"names": ["twice.internal.test"], "type": "internal"}
+    first = ops("POST", "/v1/endpoints", new, Idempotency_Key="k-1")
+    again = Api(stack, tokens["ops"], at=1)("POST", "/v1/endpoints", new, Idempotency_Key="k-1")
+    assert first[0] == again[0] == 201 and first[1] == again[1]
+    problem(ops("POST", "/v1/endpoints", new), 409, "exists")
+    problem(ops("POST", "/v1/endpoints", new, Idempotency_Key=""), 400, "invalid")
+
+
+def test_pages_etags_and_order(stack, ops, patience):
+    ids = [f"page{i}" for i in range(7)]
+    for i in ids:
+        assert ops("POST", "/v1/endpoints", {"names": [f"{i}.internal.test"], "type": "internal", "id": i})[0] == 201
+    wait_until("the index to have them", lambda: ops("GET", "/v1/endpoints?q=page")[1]["total"] == 7, 10 * patience)
+    for sort in ("id", "expiry", "trouble"):
+        seen, after = [], ""
+        while after is not None:
+            status, page, _ = ops("GET", f"/v1/endpoints?q=page&limit=3&sort={sort}&after={after}")
+            assert status == 200 and len(page["endpoints"]) <= 3 and page["total"] == 7
+            seen += [e["id"] for e in page["endpoints"]]
+            after = page["next"]
+        assert seen == ids
+    status, _, headers = ops("GET", "/v1/endpoints/page0/records")
+    status, text, _ = ops("GET", "/v1/endpoints/page0/records", If_None_Match=headers["ETag"])
+    assert status == 304 and text == ""
+
+
+@pytest.mark.parametrize("method, path, body, status, code", [
+    ("GET", "/v1/nothing", None, 404, "not_found"),
+    ("GET", "/v1/endpoints/nobody", None, 404, "not_found"),
+    ("PUT", "/v1/endpoints/nobody", {}, 405, "method_not_allowed"),
+    ("DELETE", "/v1/endpoints/nobody", None, 404, "not_found"),
+    ("GET", "/v1/endpoints?limit=0", None, 400, "invalid"),
+    ("GET", "/v1/endpoints?limit=201", None, 400, "invalid"),
+    ("GET", "/v1/endpoints?state=happy", None, 400, "invalid"),
+    ("GET", "/v1/endpoints?sort=size", None, 400, "invalid"),
+    ("GET", "/v1/endpoints?sort=expiry&after=x", None, 400, "invalid"),
+    ("GET", "/v1/endpoints?q=" + "a" * 201, None, 400, "invalid"),
+    ("POST", "/v1/endpoints", [1], 400, "no_object"),
+    ("POST", "/v1/endpoints", {"names": []}, 422, "invalid"),
+    ("POST", "/v1/endpoints", {"names": [1], "type": "internal"}, 422, "invalid"),
+    ("POST", "/v1/endpoints", {"names": ["a.internal.test"], "type": "secret"}, 422, "invalid"),
+    ("POST", "/v1/endpoints", {"names": ["a.internal.test"], "type": "external"}, 422, "invalid"),
+    ("POST", "/v1/endpoints", {"name": "a.internal.test"}, 422, "invalid"),
+    ("POST", "/v1/endpoints", {"names": ["not a name"], "type": "internal"}, 422, "invalid"),
+    ("POST", "/v1/endpoints", None, 400, "no_body"),
+    ("PATCH", "/v1/endpoints/x", {"tenant": "other"}, 422, "invalid"),
+    ("POST", "/v1/endpoints/x/revoke", {"reason": 1}, 422, "invalid"),
+])
+def test_bad_input_is_told_apart(ops, method, path, body, status, code):
+    problem(ops(method, path, body), status, code)
+
+
+def test_bad_json_says_where(ops):
+    document = problem(ops("POST", "/v1/endpoints", raw='{"names": [', Content_Type="application/json"), 400, "not_json")
+    assert "line 1" in document["detail"]
+    assert ops("POST", "/v1/endpoints", raw="x" * 70000, Content_Type="application/json")[0] == 413
+
+
+def test_nobody_else_gets_in(stack, tokens):
+    new = {"names": ["mine.internal.test"], "type": "internal", "id": "mine", "tenant": "acme"}
+    acme, viewer, nobody = Api(stack, tokens["acme"]), Api(stack, tokens["viewer"]), Api(stack)
+    assert acme("POST", "/v1/endpoints", new)[0] == 201
+    other = {"names": ["theirs.internal.test"], "type": "internal", "id": "theirs", "tenant": "other"}
+    assert Api(stack, tokens["ops"])("POST", "/v1/endpoints", other)[0] == 201
+    problem(nobody("GET", "/v1/endpoints"), 401, "no_token")
+    problem(Api(stack, "cf_wrong")("GET", "/v1/endpoints"), 401, "unknown_token")
+    problem(viewer("DELETE", "/v1/endpoints/mine"), 403, "read_only")
+    # Another tenant's endpoints are not there, whatever one does.
+    problem(acme("GET", "/v1/endpoints/theirs"), 404, "not_found")
+    problem(acme("DELETE", "/v1/endpoints/theirs"), 404, "not_found")
+    problem(acme("POST", "/v1/endpoints", {**new, "id": "x", "tenant": "other"}), 403, "not_yours")
+    page = acme("GET", "/v1/endpoints?tenant=other")[1]
+    assert {e["tenant"] for e in page["endpoints"]} <= {"acme"}
+    # DNS rebinding, and another site's page.
+    problem(Api(stack, tokens["ops"], host="evil.test")("GET", "/v1/endpoints"), 421, "foreign_host")
+    assert Api(stack, tokens["ops"], host="dash.platform.test")("GET", "/v1/session")[0] == 200
+    problem(acme("POST", "/v1/endpoints/mine/verify", Origin="https://evil.test"), 403, "foreign_site")
+    problem(acme("POST", "/v1/endpoints", raw="a=1", Content_Type="application/x-www-form-urlencoded"), 415, "not_json")
+
+
+def test_a_browser_logs_in_and_out(stack, tokens):
+    browser = Api(stack)
+    origin = {"Origin": f"http://127.0.0.1:{browser.port}"}
+    problem(browser("POST", "/v1/session", {"token": "cf_wrong"}, **origin), 401, "unknown_token")
+    status, who, headers = browser("POST", "/v1/session", {"token": tokens["acme"]}, **origin)
+    cookie = headers["Set-Cookie"]
+    assert status == 200 and who["tenant"] == "acme" and who["scope"] == "write"
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    sent = {"Cookie": cookie.split(";")[0]}
+    # Whichever scheduler is asked.
+    assert Api(stack, at=1)("GET", "/v1/session", **sent)[1]["name"] == "acme"
+    problem(browser("POST", "/v1/endpoints/mine/verify", **sent), 403, "foreign_site")
+    problem(browser("POST", "/v1/endpoints/mine/verify", Origin="https://evil.test", **sent), 403, "foreign_site")
+    assert browser("POST", "/v1/endpoints/mine/verify", **sent, **origin)[0] == 200
+    assert browser("DELETE", "/v1/session", **sent, **origin)[0] == 200
+    problem(browser("GET", "/v1/session", **sent), 401, "session_over")
