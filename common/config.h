@@ -109,9 +109,36 @@ struct config_targets {
 	size_t n;
 };
 
+/** Bits of config_webhook.events. */
+enum config_events {
+	EVENTS_ALERT = 1 << 0,
+	EVENTS_SNAPSHOT = 1 << 1,
+	EVENTS_HEARTBEAT = 1 << 2,
+};
+
 struct config_webhook {
+	char *name; /* NULL: made from the URL */
 	char *url;
-	char *secret_file;
+	char *secret_file;  /* "whsec_…", a line each */
+	char *ca_file;      /* whom to trust for its HTTPS; NULL: the system's */
+	uint32_t events;    /* enum config_events bits; alert */
+	uint32_t in_flight; /* requests at once, each of another alert; 8 */
+	int64_t timeout_ms; /* of one request; 15 s */
+};
+
+/** Alertmanager's API v2. */
+struct config_alertmanager {
+	char *name; /* NULL: made from the URL */
+	char *url;
+	char *token_file; /* bearer token; NULL: none */
+	char *ca_file;
+	int64_t resend_ms;  /* how often what is open is said again; 1 min */
+	int64_t timeout_ms; /* 15 s */
+};
+
+struct config_alertmanagers {
+	struct config_alertmanager *items;
+	size_t n;
 };
 
 struct config_webhooks {
@@ -212,6 +239,17 @@ struct config {
 	} worker;
 	struct {
 		struct config_webhooks webhooks;
+		struct config_alertmanagers alertmanagers;
+		struct {
+			int64_t first_ms;   /* 1 s */
+			int64_t longest_ms; /* 5 min */
+			int64_t give_up_ms; /* age at which an event is given up; 1 d */
+		} retry;
+		struct {
+			uint32_t endpoints; /* how many with one cause are an incident; 5 */
+			int64_t window_ms;  /* within which they come; 2 h */
+			int64_t hold_ms;    /* how long two wait for more; 30 s */
+		} incident;
 	} alerts;
 	struct {
 		uint32_t level;  /* enum log_level; info */

@@ -246,6 +246,34 @@ static void authority_rules(struct reading *r, const struct node *list, const st
 	}
 }
 
+/* Targets are told apart by name; one without is told apart by its URL. */
+static const char *webhook_name(const void *items, size_t i)
+{
+	const struct config_webhook *w = &((const struct config_webhook *)items)[i];
+
+	return w->name ? w->name : w->url;
+}
+
+static const char *alertmanager_name(const void *items, size_t i)
+{
+	const struct config_alertmanager *a = &((const struct config_alertmanager *)items)[i];
+
+	return a->name ? a->name : a->url;
+}
+
+static void alert_rules(struct reading *r, const struct node *n, const struct config *c)
+{
+	const struct node *retry = child(n, "retry");
+
+	unique(r, child(n, "webhooks"), "alerts.webhooks", "", c->alerts.webhooks.items,
+		c->alerts.webhooks.n, webhook_name);
+	unique(r, child(n, "alertmanagers"), "alerts.alertmanagers", "",
+		c->alerts.alertmanagers.items, c->alerts.alertmanagers.n, alertmanager_name);
+	if (c->alerts.retry.longest_ms < c->alerts.retry.first_ms)
+		COMPLAIN(r, child(retry, "longest"), "alerts.retry.longest",
+			"is shorter than alerts.retry.first");
+}
+
 static void challenge_rules(struct reading *r, const struct node *n, const struct config *c)
 {
 	const struct node *zones = child(n, "zones");
@@ -267,6 +295,7 @@ void config_rules(struct reading *r, const struct node *root, struct config *c)
 	redis_rules(r, root, c);
 	authority_rules(r, authorities, c);
 	challenge_rules(r, challenges, c);
+	alert_rules(r, child(root, "alerts"), c);
 	unique(r, authorities, "authorities", ".name", c->authorities.items, c->authorities.n,
 		authority_name);
 	unique(r, child(challenges, "zones"), "challenges.zones", "", c->challenges.zones.items,

@@ -16,6 +16,7 @@
 
 static const char *const providers[] = {"builtin", NULL};
 static const char *const roles[] = {"jobs", "http-01", "dns-01", "tls-alpn-01", "notify", NULL};
+static const char *const events[] = {"alert", "snapshot", "heartbeat", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"logfmt", "json", NULL};
 
@@ -196,14 +197,55 @@ static const struct config_row worker[] = {
 };
 
 static const struct config_row webhook[] = {
+	{"name", TYPE_WORD, IN(webhook, name), .most = 48},
 	{"url", TYPE_HTTP, IN(webhook, url), .required = true},
 	{"secret_file", TYPE_FILE, IN(webhook, secret_file), .secret = true},
+	{"ca_file", TYPE_FILE, IN(webhook, ca_file)},
+	{"events", TYPE_FLAGS, IN(webhook, events), .fallback = "alert", .choices = events},
+	{"in_flight", TYPE_COUNT, IN(webhook, in_flight), .fallback = "8", .least = 1, .most = 64},
+	{"timeout", TYPE_DURATION, IN(webhook, timeout_ms), .fallback = "15s", .least = 100,
+	 .most = CLOCK_MINUTE_MS},
+	END,
+};
+
+static const struct config_row alertmanager[] = {
+	{"name", TYPE_WORD, IN(alertmanager, name), .most = 48},
+	{"url", TYPE_HTTP, IN(alertmanager, url), .required = true},
+	{"token_file", TYPE_FILE, IN(alertmanager, token_file), .secret = true},
+	{"ca_file", TYPE_FILE, IN(alertmanager, ca_file)},
+	{"resend", TYPE_DURATION, IN(alertmanager, resend_ms), .fallback = "1m", .least = 100,
+	 .most = HOURS(1)},
+	{"timeout", TYPE_DURATION, IN(alertmanager, timeout_ms), .fallback = "15s", .least = 100,
+	 .most = CLOCK_MINUTE_MS},
+	END,
+};
+
+static const struct config_row retry[] = {
+	{"first", TYPE_DURATION, AT(alerts.retry.first_ms), .fallback = "1s", .least = 10,
+	 .most = HOURS(1)},
+	{"longest", TYPE_DURATION, AT(alerts.retry.longest_ms), .fallback = "5m", .least = 10,
+	 .most = HOURS(6)},
+	{"give_up", TYPE_DURATION, AT(alerts.retry.give_up_ms), .fallback = "1d", .least = 1000,
+	 .most = DAYS(7)},
+	END,
+};
+
+static const struct config_row incident[] = {
+	{"endpoints", TYPE_COUNT, AT(alerts.incident.endpoints), .fallback = "5", .least = 2,
+	 .most = 64},
+	{"window", TYPE_DURATION, AT(alerts.incident.window_ms), .fallback = "2h", .least = 1000,
+	 .most = DAYS(7)},
+	{"hold", TYPE_DURATION, AT(alerts.incident.hold_ms), .fallback = "30s", .most = 10 * CLOCK_MINUTE_MS},
 	END,
 };
 
 static const struct config_row alerts[] = {
 	{"webhooks", TYPE_SECTION, AT(alerts.webhooks), .rows = webhook, .list = 16,
 	 .size = sizeof(struct config_webhook)},
+	{"alertmanagers", TYPE_SECTION, AT(alerts.alertmanagers), .rows = alertmanager, .list = 16,
+	 .size = sizeof(struct config_alertmanager)},
+	{"retry", TYPE_SECTION, .rows = retry},
+	{"incident", TYPE_SECTION, .rows = incident},
 	END,
 };
 

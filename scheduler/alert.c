@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/mp.h"
+#include "common/runbook.h"
 #include "common/str.h"
 
 #include <stdio.h>
@@ -50,10 +51,13 @@ static void take_fields(const struct mp *map, struct alert_edge *e)
 	take_text(map, "endpoint", e->endpoint, sizeof e->endpoint);
 	take_text(map, "tenant", e->tenant, sizeof e->tenant);
 	take_text(map, "actor", e->actor, sizeof e->actor);
+	take_text(map, "cause", e->cause, sizeof e->cause);
 	take_text(map, "text", e->text, sizeof e->text);
 	take_text(map, "fix", e->fix, sizeof e->fix);
 	take_text(map, "next", e->next, sizeof e->next);
 	take_severity(map, e);
+	e->since_ms = e->since_ms > 0 ? e->since_ms : 0;
+	e->deadline_ms = e->deadline_ms > 0 ? e->deadline_ms : 0;
 	if (!mp_err(map->doc) && !e->condition[0])
 		mp_fail(map, CF_EPROTO, "\"condition\" is expected");
 }
@@ -98,7 +102,20 @@ int alert_edge_decode_said(const void *data, size_t n, const char *key, struct a
 	return 0;
 }
 
-int alert_edge_encode(const struct alert_edge *e, struct buf *out)
+/* What a person does about it: the condition's runbook, unless the edge knows better. */
+static void put_runbook(const struct alert_edge *e, struct buf *out)
+{
+	const struct runbook *book = runbook_of(e->condition);
+	_buf_release_ struct buf brief = BUF_INIT(1024);
+
+	mp_key_str(out, "fix", !e->fix[0] && book ? book->now : e->fix);
+	if (!book)
+		return;
+	runbook_brief(book, &brief);
+	mp_key_str(out, "runbook", buf_cstr(&brief));
+}
+
+int alert_edge_encode(const struct alert_edge *e, const struct buf *form, struct buf *out)
 {
 	size_t item = mp_map_open(out), data;
 
@@ -114,9 +131,15 @@ int alert_edge_encode(const struct alert_edge *e, struct buf *out)
 	mp_key_int(out, "since", e->since_ms);
 	mp_key_int(out, "deadline", e->deadline_ms);
 	mp_key_str(out, "text", e->text);
-	mp_key_str(out, "fix", e->fix);
+	if (e->open)
+		put_runbook(e, out);
 	mp_key_str(out, "next", e->next);
+	mp_key_str(out, "cause", e->cause[0] ? e->cause : NULL);
 	mp_map_close(out, data);
+	if (form) {
+		mp_key(out, "form");
+		mp_raw(out, form->data, form->len);
+	}
 	mp_map_close(out, item);
 	return buf_err(out);
 }
@@ -132,26 +155,6 @@ void alert_fleet(const char *condition, bool open, enum alert_severity severity,
 	out->open = open;
 	out->severity = severity;
 	edge_key(out);
-}
-
-size_t alert_net(struct alert_edge *edges, size_t n)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		size_t at = 0;
-
-		while (at < kept && strcmp(edges[at].key, edges[i].key))
-			at++;
-		if (at < kept && edges[at].open && edges[i].open &&
-			edges[at].severity > edges[i].severity)
-			continue;
-		if (at != i)
-			edges[at] = edges[i];
-		if (at == kept)
-			kept++;
-	}
-	return kept;
 }
 
 enum alert_severity alert_escalation(
@@ -206,6 +209,30 @@ void alert_expiry_edge(const struct endpoint *e, int64_t now_ms, struct alert_ed
 			e->issuance.code[0] ? ": " : "", e->issuance.code);
 	snprintf(out->fix, sizeof out->fix, "certfleet endpoint show %s", e->config.id);
 	edge_key(out);
+}
+
+void alert_cause_of(const void *conditions, size_t n, char out[ALERT_CAUSE_SIZE])
+{
+	struct mp_doc doc;
+	struct mp root, v;
+
+	out[0] = '\0';
+	if (!n || n > ALERT_EDGE_MAX || mp_open(&doc, conditions, n, &root, NULL))
+		return;
+	for (struct mp_iter it = mp_iter(&root); !out[0] && mp_next(&it, &v);)
+		take_text(&v, "cause", out, ALERT_CAUSE_SIZE);
+}
+
+void alert_edge_of_key(const char *key, struct alert_edge *out)
+{
+	size_t n = strcspn(key, "/");
+
+	memset(out, 0, sizeof *out);
+	out->open = true;
+	snprintf(out->key, sizeof out->key, "%s", key);
+	snprintf(out->endpoint, sizeof out->endpoint, "%.*s", (int)n, key);
+	if (key[n])
+		snprintf(out->condition, sizeof out->condition, "%.63s", key + n + 1);
 }
 
 /* Some conditions are opened by who cannot see their end. */

@@ -2,7 +2,8 @@
  *
  * A condition is keyed by where it holds and what it is: "ENDPOINT/CODE", or "fleet/CODE". Jobs
  * tell its edges on the `edges` stream, sweeps say what they see again and again; both come to the
- * same script (common/lua/alert.lua), which knows what is open and says only changes:
+ * same script (common/lua/alert.lua), which knows what is open and says only changes. Edges that
+ * share a cause may become one incident instead (group.h):
  *
  *              open                 open, graver
  *  resolved ──────────► open #n ─────────────────► (escalated) ─┐
@@ -24,8 +25,9 @@ enum alert_severity { ALERT_INFO, ALERT_WARNING, ALERT_CRITICAL };
 
 const char *alert_severity_name(enum alert_severity s);
 
-#define ALERT_KEY_SIZE 256
-#define ALERT_EDGE_MAX 16384 /* bytes of data */
+#define ALERT_KEY_SIZE   256
+#define ALERT_CAUSE_SIZE 129
+#define ALERT_EDGE_MAX   16384 /* bytes of data */
 
 /** One condition that begins, goes on or ends. Texts are terminated; times are Unix ms, 0 = none.
  */
@@ -38,6 +40,7 @@ struct alert_edge {
 	char endpoint[72]; /* "" for the fleet */
 	char tenant[72];
 	char actor[16];
+	char cause[ALERT_CAUSE_SIZE]; /* what it has in common with others; "": nothing */
 	char text[513], fix[513], next[129];
 };
 
@@ -47,15 +50,11 @@ int alert_edge_decode(
 	const void *data, size_t n, const char *subject, struct alert_edge *out, struct why *why);
 /** What an open alert said last (field d), under its key; the same fields. */
 int alert_edge_decode_said(const void *data, size_t n, const char *key, struct alert_edge *out);
-/** One item for the script. */
-int alert_edge_encode(const struct alert_edge *e, struct buf *out);
+/** One item for the script. form: packed, from incident_encode(); NULL: none. */
+int alert_edge_encode(const struct alert_edge *e, const struct buf *form, struct buf *out);
 /** A condition of the whole fleet. */
 void alert_fleet(const char *condition, bool open, enum alert_severity severity, const char *text,
 	const char *fix, struct alert_edge *out);
-
-/** Of several edges in order, keeps the last of each key (of opens the gravest); returns how many
- * are left. */
-size_t alert_net(struct alert_edge *edges, size_t n);
 
 /** How grave something with a deadline is: critical in the last quarter of the time there was, a
  * warning in the last half, never less than given. */
@@ -73,6 +72,10 @@ bool alert_expiry(
 /** The sweep's condition of an endpoint: open, or closed when its certificate is far from its end,
  * revoked or gone. */
 void alert_expiry_edge(const struct endpoint *e, int64_t now_ms, struct alert_edge *out);
+/** The first cause among an endpoint's open conditions (field av or ai); "" if none has one. */
+void alert_cause_of(const void *conditions, size_t n, char out[ALERT_CAUSE_SIZE]);
+/** What can be known of an alert by its key alone. */
+void alert_edge_of_key(const char *key, struct alert_edge *out);
 
 /** An alert that is open, looked at again: true if *out is to be told (graver, or over). e is NULL
  * if the endpoint is gone, and for the fleet's conditions, which say themselves when they end. was

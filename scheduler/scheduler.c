@@ -23,10 +23,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define DRAIN_MS      5000 /* for requests in work */
-#define DRAIN_TICK_MS 20
-#define HTTP_DRAIN_MS 2000
-#define LIFE_TICK_MS  5000 /* the sweep learns of the longest lifetime */
+#define DRAIN_MS        5000 /* for requests in work */
+#define DRAIN_TICK_MS   20
+#define HTTP_DRAIN_MS   2000
+#define LIFE_TICK_MS    5000 /* the sweep learns of the longest lifetime */
+#define EDGES_SETTLE_MS 2000
 
 struct scheduler {
 	uv_loop_t *loop;
@@ -143,6 +144,10 @@ static void new_parts(struct scheduler *s)
 {
 	const struct config *c = s->config;
 	struct needs_policy policy = policy_of(c);
+	const struct group_policy grouping = {.settle_ms = EDGES_SETTLE_MS,
+		.hold_ms = c->alerts.incident.hold_ms,
+		.window_ms = c->alerts.incident.window_ms,
+		.least = c->alerts.incident.endpoints};
 	struct leader_events events = {.changed = leader_changed, .clock = leader_clock, .arg = s};
 
 	s->looked = true;
@@ -150,7 +155,7 @@ static void new_parts(struct scheduler *s)
 	new_requests(s);
 	s->reap = reap_new(s->loop, s->redis, c->worker.lease_ms, redis_moved, s);
 	s->patrol = patrol_new(s->loop, s->redis, &policy);
-	s->alerts = alerts_new(s->loop, s->redis);
+	s->alerts = alerts_new(s->loop, s->redis, &grouping);
 	s->sweep = sweep_new(s->loop, s->redis, s->alerts);
 	s->fleet = fleet_new(s->loop, s->redis, s->alerts, c->fleet, s->nonce);
 	s->leader = leader_new(s->loop, s->redis, s->nonce, c->scheduler.lease_ms, &events);

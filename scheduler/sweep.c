@@ -7,20 +7,23 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAGE            64
-#define PAGE_TEXT       "64"
-#define PACE_MS         200
-#define EVERY_MS        60000
-#define FIRST_MS        3000
-#define LIFE_DEFAULT_MS (100 * CLOCK_DAY_MS)
+#define PAGE             64
+#define PAGE_TEXT        "64"
+#define PACE_MS          200
+#define EVERY_MS         60000
+#define FIRST_MS         3000
+#define CONDITION_FIELDS "av", "ai"
+#define CONDITIONS_N     2
+#define LIFE_DEFAULT_MS  (100 * CLOCK_DAY_MS)
 
-enum sweep_phase { SWEEP_EXPIRY, SWEEP_OPEN };
+/* All expiry times, all open alerts, all members of incidents; then a pause. */
+enum sweep_phase { SWEEP_EXPIRY, SWEEP_OPEN, SWEEP_MEMBERS, SWEEP_PHASES };
 
 /* One member of a page. */
 struct item {
 	struct sweep *sweep;
 	char id[ALERT_KEY_SIZE]; /* endpoint, or the alert's key */
-	struct alert_edge was;   /* SWEEP_OPEN */
+	struct alert_edge was;   /* but for SWEEP_EXPIRY */
 	int64_t opened_ms;
 };
 
@@ -33,7 +36,7 @@ struct sweep {
 	enum sweep_phase phase;
 	int64_t longest_life_ms;
 	char from[32];  /* SWEEP_EXPIRY: the page's first score */
-	int64_t offset; /* members with that score that were seen; SWEEP_OPEN: the page's first rank
+	int64_t offset; /* members with that score that were seen; else the page's first rank
 			 */
 	struct item items[PAGE];
 	size_t n, left;
@@ -70,8 +73,8 @@ static void page_done(struct sweep *s)
 	if (s->leading)
 		alerts_tell(s->alerts, s->edges, s->edges_n);
 	if (s->last_page) {
-		pause_ms = s->phase == SWEEP_OPEN ? EVERY_MS : PACE_MS;
-		begin(s, s->phase == SWEEP_OPEN ? SWEEP_EXPIRY : SWEEP_OPEN);
+		pause_ms = s->phase == SWEEP_MEMBERS ? EVERY_MS : PACE_MS;
+		begin(s, (s->phase + 1) % SWEEP_PHASES);
 	}
 	again_in(s, pause_ms);
 }
@@ -97,16 +100,29 @@ static int read_endpoint(int err, const struct reply *reply, struct endpoint *e)
 	return err == CF_ENOTFOUND ? 0 : err ? err : 1;
 }
 
-static void judge(struct item *item, const struct endpoint *e)
+/* av, ai: what stops the renewal may stop that of many others. */
+static void take_cause(const struct reply *fields, struct alert_edge *edge)
+{
+	for (size_t i = 0; i < CONDITIONS_N && !edge->cause[0]; i++) {
+		size_t len = 0;
+		const char *bytes = reply_str(reply_at(fields, ENDPOINT_FIELDS_N + i), &len);
+
+		alert_cause_of(bytes, bytes ? len : 0, edge->cause);
+	}
+}
+
+/* e, fields: NULL if there is no endpoint. */
+static void judge(struct item *item, const struct endpoint *e, const struct reply *fields)
 {
 	struct sweep *s = item->sweep;
 	struct alert_edge *edge = &s->edges[s->edges_n];
 	int64_t now_ms = clock_wall_ms();
 
-	if (s->phase == SWEEP_OPEN) {
+	if (s->phase != SWEEP_EXPIRY) {
 		s->edges_n += alert_review(&item->was, item->opened_ms, e, now_ms, edge);
 	} else if (e) {
 		alert_expiry_edge(e, now_ms, edge);
+		take_cause(fields, edge);
 		s->edges_n += edge->open; /* its end is found among the open ones */
 	}
 }
@@ -118,7 +134,7 @@ static void got_endpoint(void *arg, int err, const struct reply *reply)
 	int there = read_endpoint(err, reply, &e);
 
 	if (there >= 0)
-		judge(item, there ? &e : NULL);
+		judge(item, there ? &e : NULL, reply);
 	if (there > 0)
 		endpoint_release(&e);
 	item_done(item->sweep);
@@ -126,8 +142,8 @@ static void got_endpoint(void *arg, int err, const struct reply *reply)
 
 static void ask_endpoint(struct item *item, const char *id)
 {
-	static const char *const names[] = {ENDPOINT_FIELDS};
-	const char *argv[2 + ENDPOINT_FIELDS_N] = {"HMGET"};
+	static const char *const names[] = {ENDPOINT_FIELDS, CONDITION_FIELDS};
+	const char *argv[2 + ARRAY_LEN(names)] = {"HMGET"};
 	_mem_free_ char *key = mem_printf("%se:%s", item->sweep->prefix, id);
 
 	argv[1] = key;
@@ -143,16 +159,18 @@ static void got_alert(void *arg, int err, const struct reply *reply)
 	const char *data = err ? NULL : reply_str(reply_at(reply, 1), &len);
 	const char *opened = err ? NULL : reply_str(reply_at(reply, 0), NULL);
 
-	if (!data || alert_edge_decode_said(data, len, item->id, &item->was)) {
+	if (err) {
 		item_done(item->sweep);
 		return;
 	}
+	if (!data || alert_edge_decode_said(data, len, item->id, &item->was))
+		alert_edge_of_key(item->id, &item->was); /* of very many members no data is kept */
 	item->opened_ms = opened ? strtoll(opened, NULL, 10) : 0;
-	if (item->was.endpoint[0]) {
+	if (item->was.endpoint[0] && strcmp(item->was.endpoint, "fleet") != 0) {
 		ask_endpoint(item, item->was.endpoint);
 		return;
 	}
-	judge(item, NULL);
+	judge(item, NULL, NULL);
 	item_done(item->sweep);
 }
 
@@ -174,7 +192,7 @@ static void start_items(struct sweep *s)
 		return;
 	}
 	for (size_t i = 0; i < s->n; i++)
-		if (s->phase == SWEEP_OPEN)
+		if (s->phase != SWEEP_EXPIRY)
 			ask_alert(&s->items[i]);
 		else
 			ask_endpoint(&s->items[i], s->items[i].id);
@@ -235,7 +253,8 @@ static void read_expiry(struct sweep *s)
 
 static void read_open(struct sweep *s)
 {
-	_mem_free_ char *key = mem_printf("%salerts:open", s->prefix);
+	_mem_free_ char *key =
+		mem_printf("%salerts:%s", s->prefix, s->phase == SWEEP_OPEN ? "open" : "members");
 	char first[24], last[24];
 
 	snprintf(first, sizeof first, "%" PRId64, s->offset);

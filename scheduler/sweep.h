@@ -1,7 +1,7 @@
 /* sweep.h - the leader's slow looks that believe no job: at all expiry times, and at all open
- * alerts.
+ * alerts and members of incidents.
  *
- * Both page by sorted order, 64 at a time with a pause, and give what they find to alerts_tell().
+ * All page by sorted order, 64 at a time with a pause, and give what they find to alerts_tell().
  */
 #pragma once
 

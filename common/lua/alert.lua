@@ -1,24 +1,23 @@
 #!lua flags=allow-oom
 -- Turns conditions into alerts: opened once, escalated when they become worse, resolved when they end, never repeated.
 -- ARGV: entries of the edges stream that this answers for (separated by blanks, or ""), then up to 64 items
---   {key, open, severity (0 info, 1 warning, 2 critical), data}
+--   {key, open, severity (0 info, 1 warning, 2 critical), data, form}
 -- data is the msgpack map of common/event.h. A change says it on `alerts` with the alert's id, KEY#ORDINAL, added to it.
---   alert:KEY  HASH  n ordinal | s open or resolved | v severity | o opened | r resolved | d data as last said
---   alerts:open  ZSET  key by the time it was opened
+-- With data.cause and an open incident of that cause, or with `form` = {least, window, what, data}, which opens one, the
+-- condition becomes a member of the incident and is not said itself. A key incident:CAUSE only escalates.
 -- Gives [opened, escalated, resolved] counts. The edges are acknowledged and deleted in the same step.
 --#include "_base.lua"
 --#include "_event.lua"
+--#include "_silence.lua"
+--#include "_alert.lua"
+--#include "_incident.lua"
 
-local KEEP_S = 90 * 86400 -- of a resolved alert: its ordinal must outlive every consumer's memory of ids
-local SEVERITY = {[0] = 'info', 'warning', 'critical'}
-
-need_type('stream', 'alerts', 'edges')
-need_type('zset', 'alerts:open')
-need_type('hash', 'trimmed')
-
+local LEAST_MAX = 64
 local MUST = {'key', 'open', 'severity', 'data'}
-local KINDS = {key = 'text', open = 'boolean', severity = 'int', data = 'table'}
-local list = {}
+local KINDS = {key = 'text', open = 'boolean', severity = 'int', data = 'table', form = 'table'}
+local FORM_MUST = {'least', 'window', 'what', 'data'}
+local FORM_KINDS = {least = 'int', window = 'int', what = 'string', data = 'table'}
+
 if #ARGV == 0 then
 	fail('EINVAL', 'alert needs the entries that it answers for, or ""')
 end
@@ -27,85 +26,115 @@ for id in ARGV[1]:gmatch('%S+') do
 		fail('EINVAL', 'not an id of a stream entry: ' .. id)
 	end
 end
-if #ARGV > 1 then
-	list = items(2, function(i, m)
-		need(i, m, MUST, KINDS)
-		if not SEVERITY[m.severity] then
-			fail('EINVAL', 'item ' .. i .. ': "severity" must be 0, 1 or 2')
-		elseif m.data.endpoint ~= nil and type(m.data.endpoint) ~= 'string' then
-			fail('EINVAL', 'item ' .. i .. ': "endpoint" must be an id')
-		end
-		if not is_type(P .. 'alert:' .. m.key, 'hash') then
-			fail('EINVAL', 'not a hash: ' .. P .. 'alert:' .. m.key)
-		end
-	end)
+
+need_type('stream', 'alerts', 'edges')
+need_type('zset', 'alerts:open', 'alerts:members')
+need_type('hash', 'trimmed')
+need_silences()
+
+local function need_form(i, form)
+	need(i, form, FORM_MUST, FORM_KINDS)
+	if form.least < 1 or form.least > LEAST_MAX then
+		fail('EINVAL', 'item ' .. i .. ': "least" must be from 1 to ' .. LEAST_MAX)
+	end
 end
 
-local function say(kind, m, ordinal, suffix)
-	local id = m.key .. '#' .. ordinal
-	m.data.V, m.data.id, m.data.key, m.data.severity = 1, id, m.key, SEVERITY[m.severity]
-	m.data.state = kind == 'resolved' and 'resolved' or 'open'
-	local packed = cmsgpack.pack(m.data)
-	emit('alerts', id .. ':' .. kind .. (suffix or ''), 'certfleet.alert.' .. kind, m.data.endpoint or '', packed)
-	return packed
+local function check(i, m)
+	need(i, m, MUST, KINDS)
+	if not SEVERITY[m.severity] then
+		fail('EINVAL', 'item ' .. i .. ': "severity" must be 0, 1 or 2')
+	elseif m.data.endpoint ~= nil and type(m.data.endpoint) ~= 'string' then
+		fail('EINVAL', 'item ' .. i .. ': "endpoint" must be an id')
+	elseif m.data.deadline ~= nil and not is_int(m.data.deadline, 0, MS_MAX) then
+		fail('EINVAL', 'item ' .. i .. ': "deadline" must be a time')
+	end
+	need_type('hash', 'alert:' .. m.key)
+	local known = redis.call('HMGET', P .. 'alert:' .. m.key, 'c', 'q')
+	local cause = m.data.cause
+	if cause ~= nil and not is_text(cause, 128) then
+		fail('EINVAL', 'item ' .. i .. ': "cause" must be a text of 1 to 128 bytes')
+	end
+	for _, c in ipairs({cause or false, known[1]}) do
+		if c then
+			need_cause(c)
+		end
+	end
+	if known[2] then
+		need_type('zset', 'silenced:' .. known[2])
+	end
+	if m.form then
+		need_form(i, m.form)
+	end
 end
 
 local counts = {0, 0, 0}
-
-local function open(m, key, was)
-	local ordinal = number(was[1]) + 1
-	m.data.opened = NOW
-	if (m.data.since or 0) == 0 then
-		m.data.since = NOW
-	end
-	local packed = say('opened', m, ordinal)
-	redis.call('PERSIST', key)
-	redis.call('HDEL', key, 'r')
-	redis.call('HSET', key, 'n', ordinal, 's', 'open', 'v', m.severity, 'o', NOW, 'd', packed)
-	redis.call('ZADD', P .. 'alerts:open', NOW, m.key)
-	counts[1] = counts[1] + 1
+local function count(opened, escalated, resolved)
+	counts[1], counts[2], counts[3] = counts[1] + opened, counts[2] + escalated, counts[3] + resolved
 end
 
-local function escalate(m, key, was)
-	m.data.opened = number(was[4])
-	if (m.data.since or 0) == 0 then
-		m.data.since = (unpacked(was[5]) or {}).since or NOW
+local function begin(r, m)
+	local cause = m.data.cause
+	if cause and (m.form or touched[cause] or is_open_incident(cause)) then
+		join(cause, r, m)
+		touched[cause].form = touched[cause].form or m.form
+		return
 	end
-	local packed = say('escalated', m, number(was[1]), ':' .. SEVERITY[m.severity])
-	redis.call('HSET', key, 'v', m.severity, 'd', packed)
-	counts[2] = counts[2] + 1
+	say_opened(r, m.data, m.severity)
+	count(1, 0, 0)
+	if cause then
+		redis.call('HSET', r.at, 'c', cause)
+		redis.call('ZADD', P .. 'alerts:cause:' .. cause, NOW, m.key)
+	end
 end
 
-local function resolve(m, key, was)
-	local last = unpacked(was[5]) or {}
-	for k, v in pairs(last) do
-		if m.data[k] == nil or m.data[k] == '' or m.data[k] == 0 then
-			m.data[k] = v
+local function finish(r, m)
+	say_resolved(r, m.data)
+	count(0, 0, 1)
+	if r.c then
+		redis.call('ZREM', P .. 'alerts:cause:' .. r.c, m.key)
+		redis.call('HDEL', r.at, 'c')
+	end
+end
+
+local function worse_member(r, m)
+	if m.severity > r.v then
+		redis.call('HSET', r.at, 'v', m.severity)
+		touch(r.c, m.severity, m.data.deadline or 0)
+	end
+end
+
+local function change(m)
+	local r = record(m.key)
+	local incident = m.key:match('^incident:(.+)$')
+	if incident then
+		if r.s == 'open' and m.open and m.severity > r.v then
+			touch(incident, m.severity, 0)
 		end
-	end
-	m.severity = SEVERITY[number(was[3])] and number(was[3]) or m.severity
-	m.data.resolved = NOW
-	local packed = say('resolved', m, number(was[1]))
-	redis.call('HSET', key, 's', 'resolved', 'r', NOW, 'd', packed)
-	redis.call('EXPIRE', key, KEEP_S)
-	redis.call('ZREM', P .. 'alerts:open', m.key)
-	counts[3] = counts[3] + 1
-end
-
-for _, m in ipairs(list) do
-	local key = P .. 'alert:' .. m.key
-	local was = redis.call('HMGET', key, 'n', 's', 'v', 'o', 'd')
-	if was[2] ~= 'open' then
+	elseif r.s == 'member' and r.c then
 		if m.open then
-			open(m, key, was)
+			worse_member(r, m)
+		else
+			leave(r.c, r)
+		end
+	elseif r.s ~= 'open' then
+		if m.open then
+			begin(r, m)
 		end
 	elseif not m.open then
-		resolve(m, key, was)
-	elseif m.severity > number(was[3]) then
-		escalate(m, key, was)
+		finish(r, m)
+	elseif m.severity > r.v then
+		say_escalated(r, m.data, m.severity)
+		count(0, 1, 0)
 	end
 end
 
+local list = #ARGV > 1 and items(2, check) or {}
+for _, m in ipairs(list) do
+	change(m)
+end
+for cause, t in pairs(touched) do
+	count(unpack(settle(cause, t)))
+end
 for id in ARGV[1]:gmatch('%S+') do
 	redis.call('XACK', P .. 'edges', 'alerts', id)
 	redis.call('XDEL', P .. 'edges', id)

@@ -95,6 +95,7 @@ static void begin_or_go_on(
 	map = mp_map_open(field);
 	mp_key_int(field, "since", since);
 	mp_key_str(field, "severity", c->severity);
+	mp_key_str(field, "cause", c->cause[0] ? c->cause : NULL);
 	mp_map_close(field, map);
 }
 

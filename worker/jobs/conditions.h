@@ -2,8 +2,8 @@
  * edges.
  *
  * Each queue keeps its open conditions in a field of its own (av, ai: a msgpack map code → { since,
- * severity }), so that two jobs never overwrite each other. A job states what holds now; the
- * difference to what was stored are the edges that the leader turns into alerts.
+ * severity, cause? }), so that two jobs never overwrite each other. A job states what holds now;
+ * the difference to what was stored are the edges that the leader turns into alerts.
  */
 #pragma once
 

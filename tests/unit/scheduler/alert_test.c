@@ -55,30 +55,6 @@ static void refuses_what_is_no_edge(void **state)
 	assert_int_equal(alert_edge_decode(b.data, ALERT_EDGE_MAX + 1, "x", &e, &why), CF_ETOOBIG);
 }
 
-static struct alert_edge one(const char *key, bool open, enum alert_severity severity)
-{
-	struct alert_edge e = {.open = open, .severity = severity};
-
-	snprintf(e.key, sizeof e.key, "%s", key);
-	return e;
-}
-
-static void nets_flutter(void **state)
-{
-	struct alert_edge e[] = {one("a", true, ALERT_WARNING), one("b", true, ALERT_WARNING),
-		one("a", false, ALERT_WARNING), one("b", true, ALERT_INFO),
-		one("c", false, ALERT_INFO), one("c", true, ALERT_CRITICAL)};
-
-	(void)state;
-	assert_int_equal(alert_net(e, ARRAY_LEN(e)), 3);
-	assert_string_equal(e[0].key, "a");
-	assert_false(e[0].open);
-	assert_string_equal(e[1].key, "b");
-	assert_int_equal(e[1].severity, ALERT_WARNING);
-	assert_string_equal(e[2].key, "c");
-	assert_true(e[2].open);
-}
-
 static void escalates_as_the_deadline_nears(void **state)
 {
 	(void)state;
@@ -141,6 +117,35 @@ static void parked_ends_when_nothing_is(void **state)
 	assert_true(alert_review(&was, 0, &e, 1, &out));
 }
 
+static void causes_and_keys_are_read(void **state)
+{
+	_buf_release_ struct buf b = BUF_INIT(1024);
+	char cause[ALERT_CAUSE_SIZE];
+	size_t map = mp_map_open(&b), inner;
+	struct alert_edge e;
+
+	(void)state;
+	mp_key(&b, "nxdomain");
+	inner = mp_map_open(&b);
+	mp_map_close(&b, inner);
+	mp_key(&b, "serverInternal");
+	inner = mp_map_open(&b);
+	mp_key_str(&b, "cause", "authority:ca");
+	mp_map_close(&b, inner);
+	mp_map_close(&b, map);
+	alert_cause_of(b.data, b.len, cause);
+	assert_string_equal(cause, "authority:ca");
+	alert_cause_of("\xc1", 1, cause);
+	assert_string_equal(cause, "");
+	alert_cause_of(NULL, 0, cause);
+	assert_string_equal(cause, "");
+	alert_edge_of_key("shop.example/servers_silent", &e);
+	assert_string_equal(e.endpoint, "shop.example");
+	assert_string_equal(e.condition, "servers_silent");
+	alert_edge_of_key("odd", &e);
+	assert_string_equal(e.condition, "");
+}
+
 static bool is_open(const struct fleet_facts *f, const char *condition)
 {
 	struct alert_edge edges[FLEET_CONDITIONS];
@@ -179,9 +184,9 @@ static void judges_the_fleet(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(causes_and_keys_are_read),
 		cmocka_unit_test(reads_an_edge),
 		cmocka_unit_test(refuses_what_is_no_edge),
-		cmocka_unit_test(nets_flutter),
 		cmocka_unit_test(escalates_as_the_deadline_nears),
 		cmocka_unit_test(expiry_by_fractions_of_life),
 		cmocka_unit_test(an_open_alert_ends_with_its_reason),

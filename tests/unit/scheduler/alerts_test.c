@@ -18,6 +18,9 @@
 
 #include <cmocka.h>
 
+static const struct group_policy policy = {
+	.settle_ms = 300, .hold_ms = 1500, .window_ms = 3600000, .least = 5};
+
 struct scene {
 	struct world w;
 	struct alerts *alerts;
@@ -31,7 +34,7 @@ static void start(struct scene *s)
 {
 	memset(s, 0, sizeof *s);
 	world_start(&s->w);
-	s->alerts = alerts_new(&s->w.loop, s->w.redis);
+	s->alerts = alerts_new(&s->w.loop, s->w.redis, &policy);
 }
 
 static void finish(struct scene *s)
@@ -62,8 +65,8 @@ static void expect(struct scene *s, const char *type, int n)
 	assert_int_equal(world_count_events(&s->w, "alerts", type), n);
 }
 
-static void put_edge(struct scene *s, const char *endpoint, const char *condition, bool open,
-	const char *severity)
+static void put_caused(struct scene *s, const char *endpoint, const char *condition, bool open,
+	const char *severity, const char *cause)
 {
 	_buf_release_ struct buf b = BUF_INIT(1024);
 	_mem_free_ char *key = mem_printf("%sedges", redis_sync_prefix(s->w.sync));
@@ -74,6 +77,7 @@ static void put_edge(struct scene *s, const char *endpoint, const char *conditio
 	mp_key_bool(&b, "open", open);
 	mp_key_str(&b, "endpoint", endpoint);
 	mp_key_str(&b, "severity", severity);
+	mp_key_str(&b, "cause", cause);
 	mp_map_close(&b, map);
 	const char *argv[] = {
 		"XADD", key, "*", "type", condition, "subject", endpoint, "data", b.data};
@@ -81,6 +85,12 @@ static void put_edge(struct scene *s, const char *endpoint, const char *conditio
 		4, strlen(key), 1, 4, strlen(condition), 7, strlen(endpoint), 4, b.len};
 	assert_int_equal(
 		redis_sync_command(s->w.sync, &reply, NULL, ARRAY_LEN(argv), argv, lens), 0);
+}
+
+static void put_edge(struct scene *s, const char *endpoint, const char *condition, bool open,
+	const char *severity)
+{
+	put_caused(s, endpoint, condition, open, severity, NULL);
 }
 
 static bool no_edges(void *arg)
@@ -197,6 +207,95 @@ static void put_endpoint(struct scene *s, int64_t not_before, int64_t not_after)
 	world_ask(&s->w, "ZADD", "@expiry", score, "shop", NULL);
 }
 
+#define NS "ns:provider.example"
+
+static void put_many(struct scene *s, int from, int to, bool open)
+{
+	char id[16];
+
+	for (int i = from; i < to; i++) {
+		snprintf(id, sizeof id, "e%d", i);
+		put_caused(s, id, "servers_silent", open, "warning", open ? NS : NULL);
+	}
+}
+
+static int64_t members(struct scene *s)
+{
+	return world_ask_int(&s->w, "ZCARD", "@incident:" NS);
+}
+
+static void one_incident_for_a_thousand(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	alerts_lead(s.alerts, true, 7);
+	put_many(&s, 0, 1000, true);
+	expect(&s, EVENT_ALERT_OPENED, 1);
+	assert_true(loop_until(&s.w.loop, no_edges, &s, SOON_MS));
+	assert_int_equal(members(&s), 1000);
+	assert_int_equal(world_count_events(&s.w, "alerts", EVENT_ALERT_OPENED), 1);
+	put_many(&s, 0, 1000, false);
+	expect(&s, EVENT_ALERT_RESOLVED, 1);
+	assert_true(loop_until(&s.w.loop, no_edges, &s, SOON_MS));
+	assert_int_equal(world_ask_int(&s.w, "EXISTS", "@incident:" NS), 0);
+	assert_int_equal(world_ask_int(&s.w, "ZCARD", "@alerts:open"), 0);
+	finish(&s);
+}
+
+/* They come one by one, each after the one before was told. */
+static void singles_become_an_incident(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	alerts_lead(s.alerts, true, 7);
+	put_many(&s, 0, 1, true);
+	expect(&s, EVENT_ALERT_OPENED, 1);
+	put_many(&s, 1, 3, true); /* two: held for others, in vain */
+	expect(&s, EVENT_ALERT_OPENED, 3);
+	put_many(&s, 3, 5, true);
+	expect(&s, EVENT_ALERT_OPENED, 4); /* the incident */
+	expect(&s, EVENT_ALERT_RESOLVED, 3);
+	assert_int_equal(members(&s), 5);
+	finish(&s);
+}
+
+static bool held_by_the_first(void *arg)
+{
+	struct scene *s = arg;
+
+	return world_ask_int(&s->w, "ZCARD", "@alerts:open") == 0 &&
+	       reply_int(reply_at(world_ask(&s->w, "XPENDING", "@edges", "alerts", NULL), 0)) == 3;
+}
+
+/* The leader dies while it holds edges that may become an incident: the next one has them. */
+static void what_a_dead_leader_held_is_not_lost(void **state)
+{
+	struct alerts *first;
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	first = s.alerts;
+	alerts_lead(first, true, 7);
+	expect(&s, EVENT_ALERT_SNAPSHOT, 1);
+	put_many(&s, 0, 3, true);
+	assert_true(loop_until(&s.w.loop, held_by_the_first, &s, SOON_MS));
+	alerts_close(first);
+	put_many(&s, 3, 6, true);
+	s.alerts = alerts_new(&s.w.loop, s.w.redis, &policy);
+	alerts_lead(s.alerts, true, 8);
+	expect(&s, EVENT_ALERT_OPENED, 1);
+	assert_true(loop_until(&s.w.loop, no_edges, &s, SOON_MS));
+	assert_int_equal(members(&s), 6);
+	loop_for(&s.w.loop, 10);
+	alerts_free(first);
+	finish(&s);
+}
+
 static void start_sweep(struct scene *s)
 {
 	s->sweep = sweep_new(&s->w.loop, s->w.redis, s->alerts);
@@ -298,6 +397,9 @@ int main(void)
 		cmocka_unit_test(the_fleet_beats),
 		cmocka_unit_test(led_twice_in_one_term),
 		cmocka_unit_test(redis_dies_while_edges_are_read),
+		cmocka_unit_test(one_incident_for_a_thousand),
+		cmocka_unit_test(singles_become_an_incident),
+		cmocka_unit_test(what_a_dead_leader_held_is_not_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
