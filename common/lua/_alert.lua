@@ -8,8 +8,8 @@ local SEVERITY = {[0] = 'info', 'warning', 'critical'}
 
 local function record(key)
 	local f = redis.call('HMGET', P .. 'alert:' .. key, 'n', 's', 'v', 'o', 'd', 'c', 'q', 'a')
-	return {key = key, at = P .. 'alert:' .. key, n = tonumber(f[1]) or 0, s = f[2] or '', v = tonumber(f[3]) or 0,
-		o = tonumber(f[4]) or 0, d = f[5], c = f[6], q = f[7], a = f[8]}
+	return {key = key, at = P .. 'alert:' .. key, n = number(f[1]), s = f[2] or '', v = SEVERITY[number(f[3])] and number(f[3]) or 0,
+		o = number(f[4]), d = f[5], c = f[6], q = f[7], a = f[8]}
 end
 
 local function unsilence(r)
@@ -47,7 +47,8 @@ local function say(r, data, kind, severity, suffix)
 	data.state = kind == 'resolved' and 'resolved' or 'open'
 	mark(r, data, kind)
 	local packed = cmsgpack.pack(data)
-	emit('alerts', id .. ':' .. kind .. (suffix or ''), 'certfleet.alert.' .. kind, data.endpoint or '', packed)
+	emit('alerts', id .. ':' .. kind .. (suffix or ''), 'certfleet.alert.' .. kind,
+		type(data.endpoint) == 'string' and data.endpoint or '', packed)
 	return packed
 end
 

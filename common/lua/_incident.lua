@@ -29,19 +29,27 @@ local function is_open_incident(cause)
 	return redis.call('HGET', P .. 'alert:incident:' .. cause, 's') == 'open'
 end
 
+-- One more or less of an endpoint's own.
+local function count_member(cause, endpoint, by)
+	local counts = P .. 'incident:' .. cause .. ':n'
+	local n = math.floor(number(redis.call('HGET', counts, endpoint))) + by
+	if n > 0 then
+		redis.call('HSET', counts, endpoint, string.format('%.0f', n))
+	else
+		redis.call('HDEL', counts, endpoint)
+	end
+end
+
 local function add_member(cause, r, endpoint, at)
 	redis.call('ZADD', P .. 'incident:' .. cause, at, r.key)
 	redis.call('ZADD', P .. 'alerts:members', at, r.key)
-	redis.call('HINCRBY', P .. 'incident:' .. cause .. ':n', endpoint, 1)
+	count_member(cause, endpoint, 1)
 end
 
 local function drop_member(cause, r, endpoint)
-	local counts = P .. 'incident:' .. cause .. ':n'
 	redis.call('ZREM', P .. 'incident:' .. cause, r.key)
 	redis.call('ZREM', P .. 'alerts:members', r.key)
-	if redis.call('HINCRBY', counts, endpoint, -1) <= 0 then
-		redis.call('HDEL', counts, endpoint)
-	end
+	count_member(cause, endpoint, -1)
 end
 
 local function endpoint_of(key)
@@ -89,7 +97,7 @@ local function fold(cause, window, id)
 			redis.call('PERSIST', r.at)
 			redis.call('HSET', r.at, 's', 'member', 'c', cause)
 			add_member(cause, r, endpoint_of(r.key), list[i + 1])
-			touch(cause, r.v, data.deadline or 0)
+			touch(cause, r.v, number(data.deadline))
 		end
 		redis.call('ZREM', alone, list[i])
 	end
@@ -122,7 +130,7 @@ local function describe(cause, data, what)
 end
 
 local function is_over(endpoints, f)
-	local least, peak = tonumber(f[1]) or 1, tonumber(f[2]) or 0
+	local least, peak = math.max(1, number(f[1])), number(f[2])
 	return endpoints == 0 or (endpoints < least and endpoints * 10 <= peak)
 end
 
@@ -147,17 +155,18 @@ local function settle(cause, t)
 		return t.form and open_incident(cause, r, t) or {0, 0, 0}
 	end
 	local f = redis.call('HMGET', r.at, 'k', 'p', 'w', 'e')
-	local data, said = unpacked(r.d) or {}, tonumber(f[4]) or 0
+	local data, said = unpacked(r.d) or {}, number(f[4])
 	local endpoints = describe(cause, data, f[3] or '')
-	if t.deadline > 0 and ((data.deadline or 0) == 0 or t.deadline < data.deadline) then
+	local deadline = number(data.deadline)
+	if t.deadline > 0 and (deadline == 0 or t.deadline < deadline) then
 		data.deadline = t.deadline
 	end
 	if is_over(endpoints, f) then
-		data.peak = tonumber(f[2])
+		data.peak = number(f[2])
 		say_resolved(r, data)
 		return {unfold(cause), 0, 1}
 	end
-	redis.call('HSET', r.at, 'p', math.max(endpoints, tonumber(f[2]) or 0))
+	redis.call('HSET', r.at, 'p', math.max(endpoints, number(f[2])))
 	if t.severity > r.v or endpoints >= 10 * math.max(said, 1) then
 		say_escalated(r, data, math.max(t.severity, r.v), ':' .. endpoints)
 		redis.call('HSET', r.at, 'e', endpoints)

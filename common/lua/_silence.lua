@@ -32,7 +32,11 @@ local function silences()
 		read_silences = {}
 		local all = redis.call('HGETALL', P .. 'silences')
 		for i = 2, math.min(#all, 2 * SILENCES), 2 do
-			read_silences[#read_silences + 1] = unpacked(all[i])
+			local s = unpacked(all[i])
+			if s and is_text(s.id, 64) and is_text(s.pattern, 200) and type(s.field) == 'string' and
+				is_int(s.till, 0, MS_MAX) then
+				read_silences[#read_silences + 1] = s
+			end
 		end
 	end
 	return read_silences
@@ -44,7 +48,7 @@ local function silences_alert(s, key, data)
 		return type(value) == 'string' and fits(value, s.pattern)
 	end
 	for _, value in ipairs({key, data.endpoint or '', data.condition or '', data.tenant or ''}) do
-		if value ~= '' and fits(value, s.pattern) then
+		if type(value) == 'string' and value ~= '' and fits(value, s.pattern) then
 			return true
 		end
 	end

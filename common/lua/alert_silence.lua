@@ -11,6 +11,8 @@
 --#include "_alert.lua"
 local OP = ARGV[1]
 local FIELDS = {[''] = true, key = true, endpoint = true, condition = true, tenant = true, cause = true}
+local MUST = {'id', 'field', 'pattern', 'reason', 'by', 'till'}
+local KINDS = {id = 'text', field = 'string', pattern = 'text', reason = 'text', by = 'text', till = 'int'}
 local WANTS = {add = 2, mark = 3, ['end'] = 2, lapse = 1}
 if not WANTS[OP] or #ARGV ~= WANTS[OP] then
 	fail('EINVAL', 'alert_silence needs add SILENCE, mark ID FIRST, end ID or lapse')
@@ -30,8 +32,7 @@ end
 
 local function add()
 	local s = items(2, function(i, m)
-		need(i, m, {{'id', 'text'}, {'field', 'string'}, {'pattern', 'text'}, {'reason', 'text'}, {'by', 'text'},
-			{'till', 'int'}})
+		need(i, m, MUST, KINDS)
 		if not FIELDS[m.field] or #m.id > 64 or #m.pattern > 200 then
 			fail('EINVAL', 'item ' .. i .. ': no such field, or id or pattern too long')
 		end

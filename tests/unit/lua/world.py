@@ -7,6 +7,15 @@ FAR = 4102444800000
 NONCE = "0123456789abcdef"
 
 
+FORM = {"least": 2, "window": DAY, "what": "w", "data": {"condition": "dns_provider"}}
+
+
+def caused(endpoint, open=True, cause="ns:p", **more):
+    """An edge of a condition that others may have too."""
+    data = {"endpoint": endpoint, "condition": "x", "tenant": "t1", "cause": cause}
+    return pack({"key": f"{endpoint}/x", "open": open, "severity": 1, "data": data, **more})
+
+
 def build(fleet):
     """Leaves jobs that run, are due, parked and suspect, claims of two tenants, alerts, tickets and requests."""
     db, key = fleet.db, fleet.key
@@ -27,6 +36,11 @@ def build(fleet):
     fleet.run("quota", "reserve", "", 0, 1, "ca:orders", 2, DAY, 2)
     fleet.run("leader", "hold", "n1", 0, 5000)
     fleet.run("alert", "", *[pack({"key": f"alert-{i}", "open": True, "severity": i, "data": {"text": "x"}}) for i in (0, 1)])
+    silences = [{"id": i, "field": "", "pattern": f"quiet{i}", "reason": "r", "by": "me", "till": FAR} for i in ("s1", "s2")]
+    for silence in silences:
+        fleet.run("alert_silence", "add", pack(silence))
+    fleet.run("alert", "", *[caused(e, form=FORM) for e in ("m1", "m2")], caused("m3", cause="ns:o"), caused("quiets1"), caused("quiets2"))
+    fleet.run("alert_silence", "end", "s2")
     db.xgroup_create(key("requests"), "scheduler", mkstream=True)
     sid = db.xadd(key("requests"), {"type": "endpoint.verify"}).decode()
     db.xreadgroup("scheduler", "s1", {key("requests"): ">"})
@@ -64,6 +78,13 @@ def calls(jobs, expect, sid):
         "apply removes": [pack({**request, "op": "remove", "i": "a", "na": [], "nd": ["new.example"]})],
         "answer": ["s", "r2", sid],
         "alert": [sid, pack(edge), pack({**edge, "key": "alert-1", "open": False}), pack({**edge, "key": "alert-2"})],
+        "alert joins": ["", caused("m4"), caused("m1", open=False), caused("m5", cause="ns:o", form=FORM)],
+        "alert ends an incident": ["", caused("m1", open=False), caused("m2", open=False)],
+        "alert_causes": [DAY, "ns:p", "ns:o"],
+        "alert_silence": ["add", pack({"id": "s3", "field": "key", "pattern": "*", "reason": "r", "by": "me", "till": FAR})],
+        "alert_silence mark": ["mark", "s1", 0],
+        "alert_silence end": ["end", "s1"],
+        "alert_silence lapse": ["lapse"],
         "alert_snapshot": ["name", 0, 0],
         "claim": ["verify", "a", a.token, "new.example", 1, 1, "a.example", 0, 2],
         "authz_forget": ["verify", "a", a.token, "b.example", "u1"],
