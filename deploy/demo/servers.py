@@ -82,7 +82,7 @@ def accepts(port, address=LOOPBACK):
 
 def dns_answers(port, name, address=LOOPBACK, kind=6, seconds=0.5):
     """The rcode of an answer over UDP (kind 6: SOA), or None. Just enough DNS to see that a server is up."""
-    question = b"".join(bytes([len(x)]) + x.encode() for x in name.rstrip(".").split(".")) + b"\0"
+    question = b"".join(bytes([len(x)]) + x.encode() for x in name.split(".") if x) + b"\0"
     packet = struct.pack(">HHHHHH", 0x4346, 0x0100, 1, 0, 0, 0) + question + struct.pack(">HH", kind, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(seconds)
@@ -389,36 +389,36 @@ class Knot(Server):
                 return zone
         raise ServerError(f"no zone here holds {name}")
 
-    def _edit(self, verb, records):
-        """records: (name, type, data) each; one transaction a zone."""
-        zones = {}
+    def _edit(self, verb, records, zone=None):
+        """records: (name, type, data) each; one transaction a zone. zone: not the deepest that is here, but this."""
+        edits = {}
         for name, *rest in records:
             name = name.rstrip(".") + "."
-            zones.setdefault(self.zone_of(name), []).append((name, rest))
-        for zone, entries in zones.items():
-            lines = [f"zone-begin {zone}."]
+            edits.setdefault(self.zone_of(name) if zone is None else zone, []).append((name, rest))
+        for where, entries in edits.items():
+            lines = [f"zone-begin {where}."]
             for name, (kind, *data) in entries:
                 ttl = "1 " if verb == "set" else ""
-                lines.append(f"zone-{verb} {zone}. {name} {ttl}{kind} {' '.join(data)}".rstrip())
+                lines.append(f"zone-{verb} {where}. {name} {ttl}{kind} {' '.join(data)}".rstrip())
             out = ""
             for batch in [lines[i:i + 200] for i in range(0, len(lines), 200)]:
                 out += self._control(batch)
-            out += self._control([f"zone-commit {zone}."])
+            out += self._control([f"zone-commit {where}."])
             if "error" in out:
-                self._control([f"zone-abort {zone}."])
-                raise ServerError(f"knot refused an edit of {zone}: {out}")
+                self._control([f"zone-abort {where}."])
+                raise ServerError(f"knot refused an edit of {where}: {out}")
 
     def _control(self, lines):
         done = subprocess.run(["knotc", "-s", self.socket], input="\n".join(lines) + "\n", text=True,
                               capture_output=True, timeout=30, check=False)
         return done.stdout + done.stderr
 
-    def add(self, *records):
-        self._edit("set", records)
+    def add(self, *records, zone=None):
+        self._edit("set", records, zone)
 
-    def remove(self, *records):
+    def remove(self, *records, zone=None):
         """(name, type) takes away all of the type, (name, type, data) one value."""
-        self._edit("unset", records)
+        self._edit("unset", records, zone)
 
 
 # --- Unbound, the resolver that everybody asks
@@ -427,11 +427,11 @@ class Unbound(Server):
     """stubs: zone -> [(address, port)]. Nothing is asked outside them.
 
     It keeps no record, as an authority's resolver should, and turns at once from a server that is gone to the zone's
-    other ones.
+    other ones. `extra` is more configuration: what stands in it goes before what stands here.
     """
     name = "unbound"
 
-    def __init__(self, folder, stubs):
+    def __init__(self, folder, stubs, extra=""):
         super().__init__(folder)
         self.port = free_port()
         self.zone = next(iter(stubs))
@@ -465,7 +465,7 @@ class Unbound(Server):
   so-reuseport: no
 remote-control:
   control-enable: no
-"""
+""" + extra
         for zone, servers in stubs.items():
             conf += f'stub-zone:\n  name: "{zone}."\n'
             conf += "".join(f"  stub-addr: {address}@{port}\n" for address, port in servers)

@@ -96,12 +96,12 @@ class Scheduler(Daemon):
 class Worker(Daemon):
     stop_seconds = 40
 
-    def __init__(self, folder, name, program, config, port, http_port, dns_port):
+    def __init__(self, folder, name, program, config, port, http_port, dns_port, dns_host=LOOPBACK):
         super().__init__(folder, name, program, config, port)
-        self.http_port, self.dns_port = http_port, dns_port
+        self.http_port, self.dns_port, self.dns_host = http_port, dns_port, dns_host
 
     def ready(self):
-        return super().ready() and accepts(self.http_port) and dns_answers(self.dns_port, CHALLENGE_ZONE) == 0
+        return super().ready() and accepts(self.http_port) and dns_answers(self.dns_port, CHALLENGE_ZONE, self.dns_host) == 0
 
 
 class Sync(Server):
@@ -121,11 +121,12 @@ class Stack:
 
     pebble: arguments of servers.Pebble (nonce_reject, authz_reuse, validity, ...)
     config: merged over the certfleet configuration, one level deep
+    zoo: makes, of a folder, what stands in for Knot and Unbound (tests/e2e/zoo.py): a root and all below it
     proxied: each worker and scheduler reaches Redis through a proxy of its own: proxies["worker1"], ["scheduler2"]
     """
 
     def __init__(self, workers=2, schedulers=2, zones=ZONES, sync=True, pebble=None, config=None, folder=None,
-                 keep=False, proxied=False, say=lambda text: None):
+                 keep=False, proxied=False, say=lambda text: None, zoo=None):
         self.folder = folder or tempfile.mkdtemp(prefix="certfleet-")
         self.keep = keep or bool(os.environ.get("CERTFLEET_KEEP"))
         self.say = say
@@ -136,21 +137,22 @@ class Stack:
         self._with_sync = sync
         self._extra = config or {}
         self._proxied = proxied
-        self._make(workers, schedulers, zones, pebble or {})
+        self._zones = zones
+        self.zoo = zoo(self.path("zoo")) if zoo else None
+        self._make(workers, schedulers, pebble or {})
 
     # --- what there is
 
-    def _make(self, workers, schedulers, zones, pebble):
-        self.worker_ports = [(free_port(), free_port()) for _ in range(workers)]
+    def _make(self, workers, schedulers, pebble):
+        self.dns_hosts = list(self.zoo.workers[:workers]) if self.zoo else [LOOPBACK] * workers
+        self.worker_ports = [(free_port(), self.zoo.port if self.zoo else free_port()) for _ in range(workers)]
         self.worker_health_ports = [free_port() for _ in range(workers)]
         self.scheduler_ports = [free_port() for _ in range(schedulers)]
         self.redis = Redis(self.path("redis"))
-        self.knot = Knot(self.path("knot"), zones)
-        responders = [(LOOPBACK, dns) for _, dns in self.worker_ports]
-        stubs = {zone: [(LOOPBACK, self.knot.port)] for zone in zones}
-        if responders:
-            stubs[CHALLENGE_ZONE] = responders
-        self.unbound = Unbound(self.path("unbound"), stubs)
+        if self.zoo:
+            self.knot, self.unbound = self.zoo, self.zoo.resolver
+        else:
+            self._make_dns()
         self.haproxy = HAProxy(self.path("haproxy"), [(LOOPBACK, http) for http, _ in self.worker_ports])
         self.pebble = Pebble(self.path("pebble"), pebble_program(), self.unbound.port, self.haproxy.http_port,
                              self.haproxy.https_port, **pebble)
@@ -158,6 +160,13 @@ class Stack:
         names = [f"worker{i + 1}" for i in range(workers)] + [f"scheduler{i + 1}" for i in range(schedulers)]
         self.proxies = {name: Proxy(lambda: (LOOPBACK, self.redis.port)) for name in names if self._proxied}
         self._write_config()
+
+    def _make_dns(self):
+        self.knot = Knot(self.path("knot"), self._zones)
+        stubs = {zone: [(LOOPBACK, self.knot.port)] for zone in self._zones}
+        if self.worker_ports:
+            stubs[CHALLENGE_ZONE] = [(LOOPBACK, dns) for _, dns in self.worker_ports]
+        self.unbound = Unbound(self.path("unbound"), stubs)
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -172,7 +181,7 @@ class Stack:
         for i, (http, dns) in enumerate(self.worker_ports, 1):
             self.worker_configs.append(self._write_own_config(f"worker{i}", {"worker": {
                 "name": f"worker{i}", "listen": f"{LOOPBACK}:{self.worker_health_ports[i - 1]}",
-                "http_01": {"listen": [f"{LOOPBACK}:{http}"]}, "dns_01": {"listen": [f"{LOOPBACK}:{dns}"]}}}))
+                "http_01": {"listen": [f"{LOOPBACK}:{http}"]}, "dns_01": {"listen": [f"{self.dns_hosts[i - 1]}:{dns}"]}}}))
         self.scheduler_configs = [
             self._write_own_config(f"scheduler{i}", {"scheduler": {"listen": f"{LOOPBACK}:{port}"}})
             for i, port in enumerate(self.scheduler_ports, 1)]
@@ -193,21 +202,22 @@ class Stack:
                 "terms_of_service_agreed": True, "profile": "default", "ca_file": self.pebble.ca_file}],
             "challenges": {
                 "zones": [CHALLENGE_ZONE], "label_key_file": self.path("label.key"),
-                "nameservers": [{"name": f"ns{i}.{CHALLENGE_ZONE}", "addresses": [f"{LOOPBACK}:{dns}"]}
-                                for i, dns in enumerate(self._dns_ports(), 1)],
+                "nameservers": [{"name": ns, "addresses": [f"{host}:{port}"]} for ns, host, port in self.nameservers()],
                 "dns_provider": "builtin"},
             "resolver": {"servers": [f"{LOOPBACK}:{self.unbound.port}"], "timeout": "3s"},
             # Everything here is on loopback, where a worker would otherwise refuse to be sent.
             "network": {"allow": ["127.0.0.0/8"]},
+            **(self.zoo.config() if self.zoo else {}),
             "scheduler": {"verify_every": "1h", "verify_fast": "1s", "proof_every": "24h"},
             "worker": {"roles": ["jobs", "http-01", "dns-01"], "slots": {"verify": 200, "issue": 200},
                        "lease": "10s"},
         }
 
-    def _dns_ports(self):
-        """Of at least two name servers, as a zone must have: a worker that is alone is both."""
-        ports = [dns for _, dns in self.worker_ports]
-        return ports * 2 if len(ports) == 1 else ports
+    def nameservers(self):
+        """(name, host, port) of at least two, as a zone must have: a worker that is alone is both."""
+        ours = [(host, dns) for host, (_, dns) in zip(self.dns_hosts, self.worker_ports)]
+        ours = ours * 2 if len(ours) == 1 else ours
+        return [(f"ns{i}.{CHALLENGE_ZONE}", host, port) for i, (host, port) in enumerate(ours, 1)]
 
     def write_config(self, path, changes=None):
         """The common configuration with `changes` merged in, written to path."""
@@ -230,8 +240,10 @@ class Stack:
 
     def start(self):
         self.say("Redis, Knot (the customers' DNS), Unbound (the resolver)")
-        for server in (self.redis, self.knot, self.unbound):
+        for server in (self.redis, self.knot) + (() if self.zoo else (self.unbound,)):
             self._start(server)
+        if self.zoo:
+            self._make_zones()
         for proxy in self.proxies.values():
             proxy.start()
         self.knot.add((TARGET, "A", LOOPBACK))
@@ -250,6 +262,13 @@ class Stack:
             self.sync = self._start(self.new_sync())
         return self
 
+    def _make_zones(self):
+        with self.zoo.batch():
+            for zone in self._zones:
+                self.zoo.zone(zone)
+        if self.worker_ports:
+            self.zoo.delegate(CHALLENGE_ZONE, {ns: [host] for ns, host, _ in self.nameservers()})
+
     def _start(self, server, wait=True):
         self._started.append(server)
         return server.start(wait)
@@ -263,7 +282,7 @@ class Stack:
 
     def new_worker(self, i):
         return Worker(self.path(f"worker{i + 1}"), f"worker{i + 1}", self.program("certfleet-worker"),
-                      self.worker_configs[i], self.worker_health_ports[i], *self.worker_ports[i])
+                      self.worker_configs[i], self.worker_health_ports[i], *self.worker_ports[i], self.dns_hosts[i])
 
     def new_sync(self):
         return Sync(self.path("sync"), self.program("certfleet"), self.config, self.haproxy.certs,
