@@ -21,6 +21,7 @@ import urllib.error
 import urllib.request
 
 LOOPBACK = "127.0.0.1"
+REDIS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "redis")
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -218,16 +219,27 @@ class Server:
 # --- Redis
 
 class Redis(Server):
+    """As deploy/redis/ has it: its configuration, and with a fleet's name its users, whose passwords are in users/."""
     name = "redis"
 
-    def __init__(self, folder, password=None, program="redis-server"):
+    def __init__(self, folder, password=None, program="redis-server", fleet=None):
         super().__init__(folder)
         self.port = free_port()
         self.password = password
         self.argv = [program, self.write("redis.conf", "\n".join([
-            f"bind {LOOPBACK}", f"port {self.port}", f"dir {folder}", "daemonize no", "appendonly yes",
-            "appendfsync everysec", 'save ""', "dbfilename dump.rdb", "maxmemory-policy noeviction",
-            f"requirepass {password}" if password else "", ""]))]
+            f"include {os.path.join(REDIS, 'redis.conf')}", f"bind {LOOPBACK}", f"port {self.port}", f"dir {folder}",
+            "daemonize no", 'save ""', "dbfilename dump.rdb", f"requirepass {password}" if password else "",
+            f"aclfile {self.make_users(fleet)}" if fleet else "", ""]))]
+
+    def make_users(self, fleet):
+        """The shipped users, and `default`, whom the tests themselves are."""
+        self.write("users/default.acl", "user default on nopass ~* &* +@all\n")
+        subprocess.run([os.path.join(REDIS, "make_users.sh"), fleet, self.path("users")], check=True)
+        return self.path("users", "users.acl")
+
+    def user(self, role):
+        """What certfleet's configuration says in `redis` to be this role's user."""
+        return {"username": f"certfleet-{role}", "password_file": self.path("users", f"{role}.password")}
 
     @property
     def url(self):

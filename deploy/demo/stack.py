@@ -148,7 +148,7 @@ class Stack:
         self.worker_ports = [(free_port(), self.zoo.port if self.zoo else free_port()) for _ in range(workers)]
         self.worker_health_ports = [free_port() for _ in range(workers)]
         self.scheduler_ports = [free_port() for _ in range(schedulers)]
-        self.redis = Redis(self.path("redis"))
+        self.redis = Redis(self.path("redis"), fleet="demo")
         if self.zoo:
             self.knot, self.unbound = self.zoo, self.zoo.resolver
         else:
@@ -176,19 +176,23 @@ class Stack:
             with open(os.open(self.path(f"{key}.key"), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
                 f.write(secrets.token_bytes(32))
         self.config = self.path("certfleet.yaml")
-        self.write_config(self.config)
+        self._write_own_config("certfleet", "operator", {})
+        self.sync_config = self._write_own_config("sync", "sync", {"vault": {"accounts_key_file": None}})
         self.worker_configs = []
+        roles = merge(self.base_config(), self._extra)["worker"]["roles"]
         for i, (http, dns) in enumerate(self.worker_ports, 1):
-            self.worker_configs.append(self._write_own_config(f"worker{i}", {"worker": {
+            user = "worker" if "jobs" in roles else "responder"
+            self.worker_configs.append(self._write_own_config(f"worker{i}", user, {"worker": {
                 "name": f"worker{i}", "listen": f"{LOOPBACK}:{self.worker_health_ports[i - 1]}",
                 "http_01": {"listen": [f"{LOOPBACK}:{http}"]}, "dns_01": {"listen": [f"{self.dns_hosts[i - 1]}:{dns}"]}}}))
         self.scheduler_configs = [
-            self._write_own_config(f"scheduler{i}", {"scheduler": {"listen": f"{LOOPBACK}:{port}"}})
+            self._write_own_config(f"scheduler{i}", "scheduler", {"scheduler": {"listen": f"{LOOPBACK}:{port}"}})
             for i, port in enumerate(self.scheduler_ports, 1)]
 
-    def _write_own_config(self, name, changes):
-        if name in self.proxies:
-            changes = {**changes, "redis": {"url": self.proxies[name].url}}
+    def _write_own_config(self, name, role, changes):
+        """Of one process, which is its role's user in Redis."""
+        proxied = {"url": self.proxies[name].url} if name in self.proxies else {}
+        changes = {**changes, "redis": {**self.redis.user(role), **proxied}}
         return self.write_config(self.path(f"{name}.yaml"), changes)
 
     def base_config(self):
@@ -285,7 +289,7 @@ class Stack:
                       self.worker_configs[i], self.worker_health_ports[i], *self.worker_ports[i], self.dns_hosts[i])
 
     def new_sync(self):
-        return Sync(self.path("sync"), self.program("certfleet"), self.config, self.haproxy.certs,
+        return Sync(self.path("sync"), self.program("certfleet"), self.sync_config, self.haproxy.certs,
                     self.haproxy.reload_command)
 
     def stop(self):
@@ -397,11 +401,11 @@ def label(key, tenant, name):
 
 
 def merge(base, over):
-    """over's values win; mappings are merged, lists and scalars replaced."""
+    """over's values win; mappings are merged, lists and scalars replaced; None takes a key away."""
     out = dict(base)
     for key, value in over.items():
         out[key] = merge(out[key], value) if isinstance(value, dict) and isinstance(out.get(key), dict) else value
-    return out
+    return {key: value for key, value in out.items() if value is not None}
 
 
 def die_with_signals():

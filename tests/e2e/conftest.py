@@ -4,6 +4,7 @@ When a test fails, the ends of the logs are shown with it. After each module, ev
 0 on SIGTERM, and no sanitizer may have found anything.
 """
 import contextlib
+import json
 import os
 import re
 import sys
@@ -49,9 +50,19 @@ def running_stack(**kwargs):
     assert not findings, "\n".join(findings)
 
 
+def refused(stack):
+    """What Redis refused one of our users (deploy/redis/users.acl.in). Whoever may not run scripts is not to load them
+    either: that is tried at each connect and passed over."""
+    if not stack.redis.alive():
+        return []
+    text = stack.redis.command("--json", "acl", "log")
+    return [f"Redis refused {e['username']} {e['reason']} {e['object']}" for e in json.loads(text)
+            if e["object"] != "script|load"]
+
+
 def end(stack):
     """Stops our daemons politely; gives what is wrong with how they ended."""
-    findings = []
+    findings = refused(stack)
     if stack.pebble.hung:
         findings.append("Pebble hung: see its stacks above")
     ours = stack.schedulers + stack.workers
