@@ -16,7 +16,7 @@ from conftest import running_stack
 from servers import wait_until
 from stack import TARGET
 
-HOPELESS = int(os.environ.get("CERTFLEET_HOPELESS", "4000"))
+HOPELESS = int(os.environ.get("CERTFLEET_HOPELESS", "6000"))
 P = "cf:{demo}:"
 SLOTS = {"verify": 50, "issue": 4}
 
@@ -95,15 +95,19 @@ def test_a_good_endpoint_does_not_wait_for_the_hopeless(busy, patience):
     alone = [add_good(busy, f"alone{i}", patience) for i in range(3)]
     print(f"\nimport of {HOPELESS}: {import_hopeless(busy):.1f} s")
     wait_until("looks that wait for a slot", lambda: late_looks(busy) > 0, 60 * patience)
-    beside = [add_good(busy, f"beside{i}", patience) for i in range(3)]
-    waiting = late_looks(busy)
-    asked = [check_now(busy, f"beside{i % 3}", patience) for i in range(5)]
+    beside, asked, waiting = [], [], []
+    for i in range(3):
+        waiting.append(late_looks(busy))
+        beside.append(add_good(busy, f"beside{i}", patience))
+    for i in range(5):
+        waiting.append(late_looks(busy))
+        asked.append(check_now(busy, f"beside{i % 3}", patience))
     say("alone", alone)
-    say(f"beside {HOPELESS} hopeless ones, {waiting} of whose looks wait", beside)
+    say(f"beside {HOPELESS} hopeless ones, {max(waiting)} of whose looks wait", beside)
     say("a person's look meanwhile", asked)
     ratio = statistics.median(beside) / statistics.median(alone)
     print(f"ratio {ratio:.2f}")
-    assert waiting > 0, "the fleet was not busy: this proves nothing"
+    assert max(waiting) > 0, "the fleet was not busy: this proves nothing"
     # The promise is +- 20 %; other work on the machine may cost more.
     assert ratio < 2 or statistics.median(beside) < statistics.median(alone) + 2 * patience
     assert statistics.median(asked) < patience
