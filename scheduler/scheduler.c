@@ -159,9 +159,9 @@ static void new_parts(struct scheduler *s)
 	s->sweep = sweep_new(s->loop, s->redis, s->alerts);
 	s->fleet = fleet_new(s->loop, s->redis, s->alerts, c->fleet, s->nonce);
 	s->leader = leader_new(s->loop, s->redis, s->nonce, c->scheduler.lease_ms, &events);
-	s->feed = feed_new(
-		s->loop, s->redis, &s->redis_options, s->index, &(struct feed_hooks){.arg = s});
-	v1_start(s->v1, s->redis, s->feed);
+	s->feed = feed_new(s->loop, s->redis, &s->redis_options, s->index,
+		&(struct feed_hooks){.changed = v1_changed, .arg = s->v1});
+	v1_start(s->v1, s->redis, &s->redis_options, s->feed);
 	uv_timer_start(&s->timer, on_life, LIFE_TICK_MS, LIFE_TICK_MS);
 }
 

@@ -13,6 +13,8 @@
 #define TICK_MS    50
 #define QUERY_ROWS 20000 /* a step of about a millisecond */
 
+static void v1_listen(struct v1_call *c);
+
 static const struct v1_route routes[] = {
 	{HTTPD_GET, "/v1/status", v1_overview, 0},
 	{HTTPD_GET, "/v1/endpoints", v1_list, 0},
@@ -25,6 +27,7 @@ static const struct v1_route routes[] = {
 	{HTTPD_POST, "/v1/endpoints/:id/verify", v1_verify, 0},
 	{HTTPD_POST, "/v1/endpoints/:id/renew", v1_renew, 0},
 	{HTTPD_POST, "/v1/endpoints/:id/revoke", v1_revoke, 0},
+	{HTTPD_GET, "/v1/events", v1_listen, 0},
 	{HTTPD_GET, "/v1/session", v1_who, 0},
 	{HTTPD_POST, "/v1/session", v1_login, V1_OPEN},
 	{HTTPD_DELETE, "/v1/session", v1_logout, 0},
@@ -290,10 +293,25 @@ int v1_new(const struct v1_options *options, struct v1 **out, struct why *why)
 	return 0;
 }
 
-void v1_start(struct v1 *v, struct redis *redis, const struct feed *feed)
+static void v1_listen(struct v1_call *c)
+{
+	events_listen(c->v1->events, c);
+}
+
+void v1_changed(void *arg, const char *endpoint)
+{
+	struct v1 *v = arg;
+
+	if (v->events && !v->closed)
+		events_changed(v->events, endpoint);
+}
+
+void v1_start(struct v1 *v, struct redis *redis, const struct redis_options *options,
+	const struct feed *feed)
 {
 	v->o.redis = redis;
 	v->o.feed = feed;
+	v->events = events_new(v->o.loop, redis, options, v->o.index);
 	uv_timer_init(v->o.loop, &v->tick);
 	uv_idle_init(v->o.loop, &v->work);
 	v->tick.data = v->work.data = v;
@@ -307,6 +325,7 @@ void v1_close(struct v1 *v)
 	v->closed = true;
 	if (!v->o.redis)
 		return; /* it was not started */
+	events_close(v->events);
 	uv_close((uv_handle_t *)&v->tick, NULL);
 	uv_close((uv_handle_t *)&v->work, NULL);
 	for (struct v1_call *c = v->calls, *next; c; c = next) {
@@ -320,6 +339,7 @@ void v1_free(struct v1 *v)
 {
 	if (!v)
 		return;
+	events_free(v->events);
 	access_tokens_free(v->tokens);
 	free(v->hosts);
 	mem_wipe(v->label_key, sizeof v->label_key);

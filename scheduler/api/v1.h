@@ -35,7 +35,10 @@ struct v1_options {
  * pointers. */
 int v1_new(const struct v1_options *options, struct v1 **out, struct why *why);
 /** From now on it answers by these; before, by 503. */
-void v1_start(struct v1 *v, struct redis *redis, const struct feed *feed);
+void v1_start(struct v1 *v, struct redis *redis, const struct redis_options *options,
+	const struct feed *feed);
+/** For the feed's hook: this endpoint looks different. arg is the v1. */
+void v1_changed(void *arg, const char *endpoint);
 /** Answers, now or later. */
 void v1_handle(struct v1 *v, struct httpd_request *r);
 /** Answers what is unanswered by 503; callbacks of Redis may still come until it is freed. */

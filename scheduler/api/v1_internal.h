@@ -3,6 +3,7 @@
 
 #include "common/mp.h"
 #include "scheduler/api/access.h"
+#include "scheduler/api/events.h"
 #include "scheduler/api/v1.h"
 
 #include <jansson.h>
@@ -38,7 +39,8 @@ struct v1 {
 	uv_timer_t tick;
 	uv_idle_t work; /* runs while queries do */
 	struct v1_call *calls;
-	uint64_t asked; /* requests sent, for their ids */
+	struct events *events; /* NULL until it is started */
+	uint64_t asked;        /* requests sent, for their ids */
 	bool closed;
 };
 

@@ -21,7 +21,7 @@ static void put(const struct reply *value, char *out, size_t size)
 		str_clean(text, n, out, size);
 }
 
-static void entry_of(const struct reply *pair, struct stream_entry *e)
+void stream_entry_of(const struct reply *pair, struct stream_entry *e)
 {
 	const struct reply *fields = reply_at(pair, 1);
 
@@ -83,14 +83,14 @@ int stream_read(struct cli *cli, const char *stream, char position[64], int64_t 
 	const struct reply *entries = reply_at(reply_at(reply, 0), 1);
 	for (size_t i = 0; i < reply_len(entries) && stop == 0; i++) {
 		struct stream_entry e;
-		entry_of(reply_at(entries, i), &e);
+		stream_entry_of(reply_at(entries, i), &e);
 		snprintf(position, 64, "%s", e.stream_id);
 		stop = fn(arg, &e);
 	}
 	return stop;
 }
 
-static bool id_before(const char *a, const char *b)
+bool stream_id_before(const char *a, const char *b)
 {
 	unsigned long long a_ms = 0, a_seq = 0, b_ms = 0, b_seq = 0;
 
@@ -105,7 +105,7 @@ int stream_resume(
 	char end[64];
 	int err = stream_end(cli, stream, end, why);
 
-	*rewound = err == 0 && id_before(end, position);
+	*rewound = err == 0 && stream_id_before(end, position);
 	if (*rewound)
 		snprintf(position, 64, "0-0");
 	return err;
@@ -138,7 +138,7 @@ static int look_back(struct cli *cli, const char *stream, size_t n, stream_want_
 			return err;
 		for (size_t i = 0; i < reply_len(reply) && found < n; i++) {
 			struct stream_entry e;
-			entry_of(reply_at(reply, i), &e);
+			stream_entry_of(reply_at(reply, i), &e);
 			snprintf(from, sizeof from, "(%s", e.stream_id);
 			if (!want(arg, &e))
 				continue;
@@ -165,7 +165,7 @@ int stream_last(struct cli *cli, const char *stream, size_t n, stream_want_fn *w
 			return err;
 		for (size_t i = 0; i < reply_len(reply) && err == 0; i++) {
 			struct stream_entry e;
-			entry_of(reply_at(reply, i), &e);
+			stream_entry_of(reply_at(reply, i), &e);
 			snprintf(from, sizeof from, "(%s", e.stream_id);
 			if (want(arg, &e))
 				err = fn(arg, &e);

@@ -11,6 +11,11 @@ struct stream_entry {
 	size_t len;
 };
 
+/** From a pair of XRANGE or XREAD: [stream id, [field, value, …]]. Borrows from it. */
+void stream_entry_of(const struct reply *pair, struct stream_entry *e);
+/** By time and sequence; what is no id counts as the first. */
+bool stream_id_before(const char *a, const char *b);
+
 /** Anything but 0 ends the reading and is returned. */
 typedef int stream_fn(void *arg, const struct stream_entry *e);
 

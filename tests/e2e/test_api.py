@@ -191,3 +191,67 @@ def test_a_browser_logs_in_and_out(stack, tokens):
     assert browser("POST", "/v1/endpoints/mine/verify", **sent, **origin)[0] == 200
     assert browser("DELETE", "/v1/session", **sent, **origin)[0] == 200
     problem(browser("GET", "/v1/session", **sent), 401, "session_over")
+
+
+class Listener:
+    """Server-sent events, read as they come."""
+
+    def __init__(self, stack, token, after=None, at=0):
+        self.connection = http.client.HTTPConnection("127.0.0.1", stack.schedulers[at].port, timeout=30)
+        headers = {"Authorization": f"Bearer {token}", **({"Last-Event-ID": after} if after else {})}
+        self.connection.request("GET", "/v1/events", headers=headers)
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200 and self.answer.getheader("Content-Type") == "text/event-stream"
+        self.last = None
+
+    def next(self, wanted):
+        """The next event for which wanted(type, data) holds."""
+        kind, data = "message", ""
+        for line in iter(self.answer.readline, b""):
+            key, _, value = line.decode().rstrip("\n").partition(": ")
+            if key == "id":
+                self.last = value
+            elif key == "event":
+                kind = value
+            elif key == "data":
+                data = json.loads(value)
+            elif not line.strip():
+                if data and wanted(kind, data):
+                    return data
+                kind, data = "message", ""
+        raise AssertionError("the stream ended")
+
+    def close(self):
+        self.connection.close()
+
+
+def test_what_happens_is_heard_and_nothing_is_missed(stack, ops, tokens):
+    def added(endpoint):
+        return lambda kind, data: kind == "certfleet.endpoint.added" and data["subject"] == endpoint
+
+    def add(endpoint, tenant="acme"):
+        assert ops("POST", "/v1/endpoints", {"names": [f"{endpoint}.internal.test"], "type": "internal",
+                                             "id": endpoint, "tenant": tenant})[0] == 201
+
+    first = Listener(stack, tokens["ops"])
+    acme = Listener(stack, tokens["acme"])
+    add("heard-1")
+    assert first.next(added("heard-1"))["data"]["tenant"] == "acme"
+    first.close()
+    for i in range(2, 5):
+        add(f"heard-{i}")
+    add("unheard", tenant="other")
+    # Another scheduler goes on where the first one ended.
+    later = Listener(stack, tokens["ops"], after=first.last, at=1)
+    for i in range(2, 5):
+        later.next(added(f"heard-{i}"))
+    later.next(added("unheard"))
+    # A tenant hears its own alone; changes are hinted at.
+    seen = []
+    add("heard-5")
+    acme.next(lambda kind, data: seen.append(data.get("subject") or data.get("endpoint")) or added("heard-5")(kind, data))
+    assert "heard-1" in seen and "unheard" not in seen
+    later.next(lambda kind, data: kind == "changed" and data["endpoint"] == "heard-5")
+    later.close()
+    acme.close()
+    problem(ops("GET", "/v1/events?after=never"), 400, "invalid")
