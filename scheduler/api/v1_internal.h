@@ -109,6 +109,10 @@ void v1_remove(struct v1_call *c);
 void v1_verify(struct v1_call *c);
 void v1_renew(struct v1_call *c);
 void v1_revoke(struct v1_call *c);
+void v1_alerts(struct v1_call *c); /* fleet.c */
+void v1_jobs(struct v1_call *c);
+void v1_workers(struct v1_call *c);
+void v1_quotas(struct v1_call *c);
 void v1_who(struct v1_call *c); /* session.c */
 void v1_login(struct v1_call *c);
 void v1_logout(struct v1_call *c);

@@ -193,6 +193,17 @@ def test_a_browser_logs_in_and_out(stack, tokens):
     problem(browser("GET", "/v1/session", **sent), 401, "session_over")
 
 
+def test_what_the_fleet_has(stack, ops, tokens, patience):
+    workers = wait_until("the worker's sign", lambda: ops("GET", "/v1/workers")[1]["workers"], 20 * patience)
+    assert workers[0]["alive"] and workers[0]["issue_slots"] == 200 and workers[0]["name"] == "worker1"
+    status, answer, _ = ops("GET", "/v1/jobs")
+    assert status == 200 and all(j["where"] in ("running", "parked") for j in answer["jobs"])
+    assert ops("GET", "/v1/quotas")[1] == {"quotas": []}
+    assert ops("GET", "/v1/alerts")[0] == 200
+    problem(ops("GET", "/v1/alerts?limit=0"), 400, "invalid")
+    problem(Api(stack, tokens["acme"])("GET", "/v1/workers"), 403, "not_yours")
+
+
 class Listener:
     """Server-sent events, read as they come."""
 
