@@ -131,9 +131,6 @@ void v1_list(struct v1_call *c)
 		v1_problemf(c, 400, "invalid", "q: at most %d bytes", INDEX_TEXT_MAX);
 	else if (err)
 		v1_problem(c, 400, "invalid", "after: expected the `next` of an earlier page");
-	else if (c->who.endpoint[0])
-		index_query_free(q),
-			v1_problem(c, 403, "not_yours", "this link shows one endpoint");
 	else
 		v1_query(c, q, page_found);
 }

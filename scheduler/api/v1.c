@@ -16,8 +16,8 @@
 static void v1_listen(struct v1_call *c);
 
 static const struct v1_route routes[] = {
-	{HTTPD_GET, "/v1/status", v1_overview, 0},
-	{HTTPD_GET, "/v1/endpoints", v1_list, 0},
+	{HTTPD_GET, "/v1/status", v1_overview, V1_MANY},
+	{HTTPD_GET, "/v1/endpoints", v1_list, V1_MANY},
 	{HTTPD_POST, "/v1/endpoints", v1_add, 0},
 	{HTTPD_GET, "/v1/endpoints/:id", v1_show, 0},
 	{HTTPD_PATCH, "/v1/endpoints/:id", v1_update, 0},
@@ -27,8 +27,11 @@ static const struct v1_route routes[] = {
 	{HTTPD_POST, "/v1/endpoints/:id/verify", v1_verify, 0},
 	{HTTPD_POST, "/v1/endpoints/:id/renew", v1_renew, 0},
 	{HTTPD_POST, "/v1/endpoints/:id/revoke", v1_revoke, 0},
-	{HTTPD_GET, "/v1/alerts", v1_alerts, 0},
-	{HTTPD_GET, "/v1/jobs", v1_jobs, 0},
+	{HTTPD_POST, "/v1/endpoints/:id/links", v1_link, 0},
+	{HTTPD_DELETE, "/v1/endpoints/:id/links", v1_unlink, 0},
+	{HTTPD_POST, "/v1/links/exchange", v1_exchange, V1_OPEN},
+	{HTTPD_GET, "/v1/alerts", v1_alerts, V1_MANY},
+	{HTTPD_GET, "/v1/jobs", v1_jobs, V1_MANY},
 	{HTTPD_GET, "/v1/workers", v1_workers, V1_FLEET},
 	{HTTPD_GET, "/v1/quotas", v1_quotas, V1_FLEET},
 	{HTTPD_GET, "/v1/events", v1_listen, 0},
@@ -130,11 +133,13 @@ static bool let_in(struct v1_call *c)
 static void identify(struct v1_call *c)
 {
 	const char *bearer = access_bearer(httpd_header(c->http, "Authorization"));
+	const char *cookies = httpd_header(c->http, "Cookie");
 	const struct access_identity *who;
 	char cookie[ACCESS_SECRET_SIZE];
 
-	c->by_cookie = !bearer && access_cookie(httpd_header(c->http, "Cookie"), V1_COOKIE, cookie,
-					  sizeof cookie);
+	c->by_cookie =
+		!bearer && (access_cookie(cookies, V1_COOKIE, cookie, sizeof cookie) ||
+				   access_cookie(cookies, V1_LINK_COOKIE, cookie, sizeof cookie));
 	if (!let_in(c))
 		return;
 	who = bearer ? access_tokens_find(c->v1->tokens, bearer) : NULL;
@@ -143,7 +148,7 @@ static void identify(struct v1_call *c)
 		v1_enter(c);
 	} else if (bearer && c->v1->tokens) {
 		v1_problem(c, 401, "unknown_token", "this token is not known here");
-	} else if (c->by_cookie && !(c->route->flags & V1_OPEN)) {
+	} else if (c->by_cookie && c->v1->tokens && !(c->route->flags & V1_OPEN)) {
 		v1_session(c, cookie);
 	} else if (c->v1->tokens && !(c->route->flags & V1_OPEN)) {
 		v1_problem(c, 401, "no_token", "send a token: Authorization: Bearer TOKEN");
@@ -182,6 +187,8 @@ void v1_enter(struct v1_call *c)
 		v1_problemf(c, 403, "read_only", "\"%s\" may read alone", c->who.name);
 	else if ((c->route->flags & V1_FLEET) && (c->who.tenant[0] || c->who.endpoint[0]))
 		v1_problem(c, 403, "not_yours", "this is about the whole fleet");
+	else if ((c->route->flags & V1_MANY) && c->who.endpoint[0])
+		v1_problem(c, 403, "not_yours", "this link shows one endpoint");
 	else if (read_body(c))
 		c->route->fn(c);
 }

@@ -8,11 +8,12 @@
 
 #include <jansson.h>
 
-#define V1_BODY_MAX 65536
-#define V1_PAGE     50
-#define V1_PAGE_MAX 200
-#define V1_COOKIE   "certfleet_session"
-#define V1_JSON_MAX (4u << 20)
+#define V1_BODY_MAX    65536
+#define V1_PAGE        50
+#define V1_PAGE_MAX    200
+#define V1_COOKIE      "certfleet_session"
+#define V1_LINK_COOKIE "certfleet_link"
+#define V1_JSON_MAX    (4u << 20)
 
 struct v1_call;
 
@@ -26,6 +27,7 @@ struct v1_route {
 enum {
 	V1_OPEN = 1,  /* nobody has to say who asks */
 	V1_FLEET = 2, /* about all tenants: not for who has one */
+	V1_MANY = 4,  /* about many endpoints: not for who has a link to one */
 };
 
 struct v1 {
@@ -51,8 +53,9 @@ struct v1_call {
 	const struct v1_route *route;
 	struct access_identity who;
 	bool by_cookie, changes;
-	char id[ENDPOINT_ID_MAX + 1]; /* ":id" of the path */
-	json_t *body;                 /* an object; NULL: none */
+	char session[2 * ACCESS_HASH_BYTES + 1]; /* hash of its cookie */
+	char id[ENDPOINT_ID_MAX + 1];            /* ":id" of the path */
+	json_t *body;                            /* an object; NULL: none */
 	/* of handlers that take longer */
 	struct index_query *query;
 	void (*queried)(struct v1_call *c);
@@ -118,5 +121,12 @@ void v1_login(struct v1_call *c);
 void v1_logout(struct v1_call *c);
 /** Reads the session of a cookie; goes on with v1_enter() or ends the call. */
 void v1_session(struct v1_call *c, const char *cookie);
+/** Redis' key of a session. Owned. */
+char *v1_session_key(const struct v1 *v, const char *cookie);
+/** A Set-Cookie header's value. Owned. */
+char *v1_set_cookie(struct v1_call *c, const char *name, const char *value, int seconds);
+void v1_link(struct v1_call *c); /* links.c */
+void v1_unlink(struct v1_call *c);
+void v1_exchange(struct v1_call *c);
 /** The caller is known: body, rights, handler. */
 void v1_enter(struct v1_call *c);

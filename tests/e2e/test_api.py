@@ -193,6 +193,32 @@ def test_a_browser_logs_in_and_out(stack, tokens):
     problem(browser("GET", "/v1/session", **sent), 401, "session_over")
 
 
+def test_a_customer_gets_a_link_to_one_page(stack, ops, tokens):
+    for name in ("linked", "other"):
+        assert ops("POST", "/v1/endpoints", {"names": [f"{name}.internal.test"], "type": "internal", "id": name,
+                                             "tenant": "acme"})[0] == 201
+    problem(Api(stack, tokens["viewer"])("POST", "/v1/endpoints/linked/links", {}), 403, "read_only")
+    problem(ops("POST", "/v1/endpoints/nobody/links", {}), 404, "not_found")
+    problem(ops("POST", "/v1/endpoints/linked/links", {"expires_in": 1}), 422, "invalid")
+    status, link, _ = ops("POST", "/v1/endpoints/linked/links", {"expires_in": 600})
+    assert status == 201 and link["path"] == "/link#" + link["secret"]
+    customer = Api(stack, at=1)
+    origin = {"Origin": f"http://127.0.0.1:{customer.port}"}
+    status, shown, headers = customer("POST", "/v1/links/exchange", {"secret": link["secret"]}, **origin)
+    assert status == 200 and shown == {"endpoint": "linked"} and "HttpOnly" in headers["Set-Cookie"]
+    cookie = {"Cookie": headers["Set-Cookie"].split(";")[0]}
+    # The secret works once; the cookie shows this endpoint and nothing else, and changes nothing.
+    problem(customer("POST", "/v1/links/exchange", {"secret": link["secret"]}, **origin), 410, "link_over")
+    problem(customer("POST", "/v1/links/exchange", {"secret": "cf_made-up"}, **origin), 410, "link_over")
+    assert customer("GET", "/v1/endpoints/linked/records", **cookie)[0] == 200
+    problem(customer("GET", "/v1/endpoints/other", **cookie), 404, "not_found")
+    problem(customer("GET", "/v1/endpoints", **cookie), 403, "not_yours")
+    problem(customer("GET", "/v1/workers", **cookie), 403, "not_yours")
+    problem(customer("POST", "/v1/endpoints/linked/verify", **cookie, **origin), 403, "read_only")
+    assert ops("DELETE", "/v1/endpoints/linked/links")[1]["revoked"] == 1
+    problem(customer("GET", "/v1/endpoints/linked", **cookie), 401, "link_over")
+
+
 def test_what_the_fleet_has(stack, ops, tokens, patience):
     workers = wait_until("the worker's sign", lambda: ops("GET", "/v1/workers")[1]["workers"], 20 * patience)
     assert workers[0]["alive"] and workers[0]["issue_slots"] == 200 and workers[0]["name"] == "worker1"
