@@ -7,7 +7,7 @@
 #   - Pebble from Debian unstable, which is the first with ARI, profiles and /set-renewal-info/;
 #   - whichever of Redis 7.0 (Debian 12) and Valkey 8 (Debian 13, Debian 12's backports) this machine does not have: the
 #     scripts are tested on both. Both need the libraries of redis-server alone, which is installed.
-# `bench` adds lego, to measure beside. They come by apt from this machine's own mirror, with package lists in a
+# `bench` adds what is measured beside: lego, ruby-sidekiq, and BullMQ by npm. The others come by apt from this machine's own mirror, with package lists in a
 # private folder, and are authenticated by Debian's archive keyring as any other package is.
 # What was found is left in BUILD_DIR/deps.mk for the Makefile.
 set -euo pipefail
@@ -16,6 +16,7 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 build=${1:-build}
 what=${2:-}
 deps=$build/deps
+peers=$(dirname "$0")/../tests/bench/peers
 mkdir -p "$deps/bin"
 
 packages=(
@@ -138,6 +139,15 @@ server valkey-server 8 bookworm-backports valkey-server valkey-tools
 if [ "$what" = bench ]; then
     unpack lego sid lego || die "unstable's lego cannot be had"
     ln -sf ../lego/usr/bin/lego "$deps/bin/lego"
+    install_missing ruby-sidekiq
+    command -v npm >/dev/null || install_missing nodejs npm
+    if ! cmp -s "$peers/package.json" "$deps/bullmq/package.json"; then
+        say "fetching BullMQ into $deps/bullmq"
+        rm -rf "$deps/bullmq" && mkdir "$deps/bullmq" && cp "$peers/package.json" "$deps/bullmq"
+        (cd "$deps/bullmq" &&
+            npm install --no-package-lock --ignore-scripts --no-audit --no-fund >npm.log 2>&1) ||
+            { rm -f "$deps/bullmq/package.json"; tail -n 20 "$deps/bullmq/npm.log" >&2; die "BullMQ cannot be had"; }
+    fi
 fi
 rm -rf "$deps/apt"
 

@@ -38,7 +38,7 @@ local function need_type(kind, ...)
 end
 
 local function is_int(v, least, most)
-	return type(v) == 'number' and v == math.floor(v) and v >= least and v <= most
+	return type(v) == 'number' and v % 1 == 0 and v >= least and v <= most
 end
 
 local function arg_int(i, least, most)
@@ -88,6 +88,8 @@ local function is_kind(v, kind)
 		return is_int(v, 0, MS_MAX)
 	elseif kind == 'text' then
 		return is_text(v, 256)
+	elseif kind == 'word' then -- only compared and looked up
+		return type(v) == 'string' and #v > 0 and #v <= 256
 	end
 	return type(v) == kind
 end

@@ -61,7 +61,7 @@ end
 -- Starts up to `most` jobs of one tenant.
 local function serve(lane, tenant, most)
 	local due = due_key(Q, lane, tenant)
-	local ids = is_type(due, 'zset') and redis.call('ZRANGEBYSCORE', due, '-inf', NOW, 'LIMIT', 0, most) or {}
+	local ids = redis.pcall('ZRANGEBYSCORE', due, '-inf', NOW, 'LIMIT', 0, most) -- of a wrong type: an error, and none
 	local got, gone = 0, {}
 	for _, id in ipairs(ids) do
 		local f = fields(id)
@@ -98,24 +98,10 @@ local function first_ready(lane)
 	return list, bound
 end
 
--- Index of the least in the list, and the second least value.
-local function least(list, bound)
-	local at, second = 1, bound
-	for i = 2, #list do
-		local v = list[i][2]
-		if v < list[at][2] then
-			second, at = list[at][2], i
-		elseif v < second then
-			second = v
-		end
-	end
-	return at, second
-end
-
 -- Charges a tenant a slot-second for each job.
 local values = {}
 local function charge(entry, got)
-	entry[2] = entry[2] + got
+	entry[2] = entry[2] + got * SLOT
 	values[entry[1]] = entry[2]
 end
 
@@ -137,22 +123,40 @@ local function write_values()
 	values = {}
 end
 
--- The tenant with the least virtual time, again and again; as many at once as keep it the least.
+-- Charged tenants stand in `again` in order, from its first on.
+local function queue_again(again, first, entry)
+	local at = #again + 1
+	while at > first and again[at - 1][2] > entry[2] do
+		again[at] = again[at - 1]
+		at = at - 1
+	end
+	again[at] = entry
+end
+
+-- The tenant with the least virtual time, again and again; as many jobs at once as keep it the least. It is the first of
+-- those as they were read, or the first of those that were charged since.
+local NOBODY = {'', math.huge}
 local function fair_round(lane, most)
 	local list, bound = first_ready(lane)
-	while most > 0 and #list > 0 and looks < 4 * BATCH and not is_closed(lane) do
-		local at, second = least(list, bound)
-		local entry = list[at]
-		if entry[2] > bound then
+	local again, i, k = {}, 1, 1
+	while most > 0 and looks < 4 * BATCH and not is_closed(lane) do
+		local entry = list[i] or NOBODY
+		if again[k] and again[k][2] < entry[2] then
+			entry, k = again[k], k + 1
+		else
+			i = i + 1
+		end
+		if entry == NOBODY or entry[2] > bound then
 			break
 		end
-		local share = math.min(most, second == math.huge and most or math.floor(second - entry[2]) + 1)
+		local second = math.min((list[i] or NOBODY)[2], (again[k] or NOBODY)[2], bound)
+		local share = math.min(most, second == math.huge and most or math.floor((second - entry[2]) / SLOT) + 1)
 		local got, empty = serve(lane, entry[1], share)
-		floor = math.max(floor, entry[2] + got - 1)
+		floor = math.max(floor, entry[2] + (got - 1) * SLOT)
 		charge(entry, got)
 		most = most - got
-		if empty then
-			table.remove(list, at)
+		if not empty then
+			queue_again(again, k, entry)
 		end
 	end
 	write_values()

@@ -36,7 +36,7 @@ end
 
 local MUST = {'i', 'k', 'g', 'w'}
 local KINDS = {
-	i = 'text', k = 'text', g = 'int', w = 'int', s = 'table', p = 'text', t = 'table', x = 'number', c = 'table',
+	i = 'word', k = 'word', g = 'int', w = 'int', s = 'table', p = 'text', t = 'table', x = 'number', c = 'table',
 	a = 'table', d = 'table', st = 'text', r = 'string', z = 'boolean',
 }
 

@@ -1,5 +1,5 @@
 -- Writes what _job.lua gathered, in a few commands whatever the number of jobs and tenants. Keys were checked before.
-local FORGIVEN = 60
+local FORGIVEN = 60000
 
 local function flush_index()
 	for key, ids in pairs(moved) do

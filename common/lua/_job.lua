@@ -7,6 +7,7 @@ local WHERE, AT, LANE, INTENT, ATTEMPT, LAPSES, WANT, HAVE = 1, 2, 3, 4, 5, 6, 7
 local TOKEN, WORKER, SINCE, WHY, LAST, LEASE, CANCEL, ASKED = 9, 10, 11, 12, 13, 14, 15, 16
 local LANE_NORMAL, LANE_SUSPECT = 2, 3
 local JOB_FIELD = {verify = 'jv', issue = 'ji'}
+local SLOT = 1000 -- what a job costs when it is taken, in slot-milliseconds: integers, which sorted sets compare fastest
 local OTHER = {verify = 'issue', issue = 'verify'}
 
 local function need_queue(q)
@@ -30,37 +31,55 @@ local function is_plan(p)
 		type(p[4]) == 'string' and #p[4] <= 64
 end
 
--- Everything that a script may do with a record is right after this: none fails over one between two writes.
-local NUMBERS = {WHERE, AT, LANE, INTENT, ATTEMPT, LAPSES, WANT, HAVE, SINCE, LEASE, CANCEL}
-local function is_record(r)
-	if not r or #r < ASKED then
-		return false
-	end
-	for n = 1, #NUMBERS do
-		local v = r[NUMBERS[n]]
-		if type(v) ~= 'number' or v % 1 ~= 0 or v < 0 or v > MS_MAX then
+-- Everything that a script may do with a record is right after this: none fails over one between two writes. What has
+-- another type raises when it is compared (which is cheaper than to ask for eleven types).
+local function is_right(r)
+	for i = 1, 8 do
+		local v = r[i]
+		if v < 0 or v > MS_MAX or v % 1 ~= 0 then
 			return false
 		end
 	end
-	return r[WHERE] <= PARKED and r[LANE] <= LANE_SUSPECT and type(r[TOKEN]) == 'string' and
-		type(r[WORKER]) == 'string' and type(r[WHY]) == 'string' and type(r[LAST]) == 'string' and
-		(r[ASKED] == 0 or is_plan(r[ASKED]))
+	local since, lease, cancel = r[SINCE], r[LEASE], r[CANCEL]
+	return r[WHERE] <= PARKED and r[LANE] <= LANE_SUSPECT and since >= 0 and since <= MS_MAX and since % 1 == 0 and
+		lease >= 0 and lease <= MS_MAX and lease % 1 == 0 and cancel >= 0 and cancel <= 1 and
+		r[TOKEN] >= '' and r[WORKER] >= '' and r[WHY] >= '' and r[LAST] >= '' and (r[ASKED] == 0 or is_plan(r[ASKED]))
 end
 
--- The record in bytes; an empty one if there is none or it cannot be read.
-local function job_read(bytes)
-	local r = unpacked(bytes)
-	if is_record(r) then
-		return r
+local function job_unpack(bytes)
+	local r = cmsgpack.unpack(bytes)
+	return is_right(r) and r or nil
+end
+
+-- The record in bytes; nil if there is none or it cannot be read.
+local function job_of(bytes)
+	if bytes then
+		local ok, r = pcall(job_unpack, bytes)
+		return ok and r or nil
 	end
-	return {NONE, 0, LANE_NORMAL, 0, 0, 0, 0, 0, '', '', NOW, '', '', 0, 0, 0}
+end
+
+-- The same, but an empty one for nil.
+local function job_read(bytes)
+	return job_of(bytes) or {NONE, 0, LANE_NORMAL, 0, 0, 0, 0, 0, '', '', NOW, '', '', 0, 0, 0}
+end
+
+-- Names of keys are put together once a call, but for the tenant.
+local run_names, lane_names = {}, {verify = {}, issue = {}}
+local due_names = {verify = {}, issue = {}}
+for q in pairs(JOB_FIELD) do
+	run_names[q] = P .. 'run:' .. q
+	for lane = 0, 3 do
+		lane_names[q][lane] = q .. ':' .. lane
+		due_names[q][lane] = P .. 'due:' .. q .. ':' .. lane .. ':'
+	end
 end
 
 local function due_key(q, lane, tenant)
-	return P .. 'due:' .. q .. ':' .. lane .. ':' .. tenant
+	return due_names[q][lane] .. tenant
 end
 
--- key → id → score or false; Q:LANE → tenant → earliest; Q → tenant → {jobs, seconds}; Q → true
+-- key → id → score or false; Q:LANE → tenant → earliest; Q → tenant → {jobs, slot-ms}; Q → true
 local moved, wakes, ran, due_now = {}, {}, {}, {}
 
 local function index(key, id, score)
@@ -72,18 +91,18 @@ local function index(key, id, score)
 	m[id] = score
 end
 
--- Takes the record out of the index where it stands; what ran is charged in slot-seconds.
+-- Takes the record out of the index where it stands; what ran is charged in slot-milliseconds.
 local function job_out(q, tenant, id, r)
 	if r[WHERE] == DUE then
 		index(due_key(q, r[LANE], tenant), id, false)
 	elseif r[WHERE] == PARKED then
 		index(P .. 'parked:' .. q, id, false)
 	elseif r[WHERE] == RUNNING then
-		index(P .. 'run:' .. q, id, false)
+		index(run_names[q], id, false)
 		ran[q] = ran[q] or {}
 		local of = ran[q][tenant] or {0, 0}
 		of[1] = of[1] + 1
-		of[2] = of[2] + math.max(0, NOW - r[SINCE]) / 1000 - 1
+		of[2] = of[2] + math.max(0, NOW - r[SINCE]) - SLOT
 		ran[q][tenant] = of
 	end
 	r[WHERE] = NONE
@@ -94,10 +113,16 @@ end
 -- Has a due job stand in its set, and its tenant wake in time.
 local function index_due(q, tenant, id, r)
 	index(due_key(q, r[LANE], tenant), id, r[AT])
-	local name = q .. ':' .. r[LANE]
-	wakes[name] = wakes[name] or {}
-	wakes[name][tenant] = math.min(wakes[name][tenant] or r[AT], r[AT])
-	if r[AT] <= NOW then
+	local name, at = lane_names[q][r[LANE]], r[AT]
+	local of = wakes[name]
+	if not of then
+		of = {}
+		wakes[name] = of
+	end
+	if not of[tenant] or at < of[tenant] then
+		of[tenant] = at
+	end
+	if at <= NOW then
 		due_now[q] = true
 	end
 end
@@ -125,10 +150,14 @@ local function job_park(q, id, r, why)
 	index(P .. 'parked:' .. q, id, NOW)
 end
 
+local function lane_ok(q, tenant, lane)
+	return is_type(due_key(q, lane, tenant), 'zset')
+end
+
 -- May the index take this job in these lanes?
 local function lanes_ok(q, tenant, ...)
 	for _, lane in ipairs({...}) do
-		if not is_type(due_key(q, lane, tenant), 'zset') then
+		if not lane_ok(q, tenant, lane) then
 			return false
 		end
 	end

@@ -44,7 +44,7 @@ local function agrees(q, id, tenant, r)
 end
 
 local function readable(bytes)
-	return not bytes or is_record(unpacked(bytes))
+	return not bytes or job_of(bytes) ~= nil
 end
 
 local function all_claimed(id, config)

@@ -50,19 +50,23 @@ local function remove(m, f, tenant, beside)
 	redis.call('ZREM', P .. 'expiry', m.i)
 end
 
+local NOTHING = {}
+
 -- The fields that the run sets and removes. Returns whether people may see a difference.
 local function write_fields(m, f, r)
-	local set, del, differs = {mine, cmsgpack.pack(r)}, {}, false
+	local set, del, differs = {mine, cmsgpack.pack(r)}, NOTHING, false
 	local function put(field, bytes)
 		if bytes then
 			set[#set + 1] = field
 			set[#set + 1] = bytes
 		else
+			del = del == NOTHING and {} or del
 			del[#del + 1] = field
 		end
 	end
-	for n = 1, #(m.s or {}), 2 do
-		local field, bytes = m.s[n], m.s[n + 1]
+	local sets = m.s or NOTHING
+	for n = 1, #sets, 2 do
+		local field, bytes = sets[n], sets[n + 1]
 		put(field, bytes)
 		differs = differs or field == 'x' or field == 'i' or (field == 'v' and bytes ~= f[8])
 	end
@@ -87,7 +91,7 @@ local function write_around(m, tenant)
 	if m.c then
 		redis.call('SET', P .. 'chain:' .. m.c[1], m.c[2], 'NX')
 	end
-	for _, a in ipairs(m.a or {}) do
+	for _, a in ipairs(m.a or NOTHING) do
 		authz_add(tenant, m.i, a[1], a[2], a[3], a[4])
 	end
 	if m.x and m.x > 0 then
@@ -95,7 +99,7 @@ local function write_around(m, tenant)
 	elseif m.x == -1 then
 		redis.call('ZREM', P .. 'expiry', m.i)
 	end
-	for _, name in ipairs(m.d or {}) do
+	for _, name in ipairs(m.d or NOTHING) do
 		claim_drop(m.i, name, false)
 	end
 	if m.o then
@@ -118,7 +122,7 @@ local function finish(m)
 	end
 	local plan, anew = decide(m, r, tonumber(f[2]))
 	local beside = (m.z or m.o) and job_read(f[6])
-	if not lanes_ok(Q, tenant, plan and plan[2]) or
+	if (plan and not lane_ok(Q, tenant, plan[2])) or
 		(beside and not lanes_ok(other, tenant, beside[LANE], m.o and m.o[2])) then
 		return EINVAL
 	end
@@ -138,7 +142,9 @@ local function finish(m)
 	if not gone then
 		write_around(m, tenant)
 	end
-	emit_all(m.e, m.i)
+	if m.e then
+		emit_all(m.e, m.i)
+	end
 	if m.st and m.st ~= f[4] then
 		emit_state(m.i, m.st, m.r, f[4], m.k)
 	end

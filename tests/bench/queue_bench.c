@@ -1,10 +1,10 @@
 /* queue_bench.c - the full life of a no-op job: due, taken, finished, due again.
  *
- * usage: queue_bench [SECONDS [ENDPOINTS [TENANTS [WORKERS]]]]
+ * usage: queue_bench [JOBS [ENDPOINTS [TENANTS [WORKERS [SOCKET]]]]]
  *
- * Against a redis-server of its own with the append-only file, fsync every second, over a unix
- * socket. Each worker has a connection, takes 64 and finishes 64. Prints jobs a second, the
- * server's CPU time a job and this program's.
+ * Against the Redis at SOCKET, or a redis-server of its own with the append-only file, fsync every
+ * second, over a unix socket. Each worker has a connection, takes 64 and finishes 64. Prints jobs a
+ * second, the server's CPU time a job and this program's.
  */
 #include "common/clock.h"
 #include "common/mem.h"
@@ -38,8 +38,8 @@ struct bench {
 	struct worker workers[WORKERS_MAX];
 	size_t workers_n, up_n;
 	size_t endpoints, tenants, applied, asked;
-	uint64_t jobs;
-	bool running, failed;
+	uint64_t jobs, wanted;
+	bool failed;
 	double server_cpu;
 	bool got_cpu;
 };
@@ -160,7 +160,7 @@ static void on_taken(
 
 static void take(struct worker *w)
 {
-	if (w->bench->running && !w->bench->failed)
+	if (w->bench->jobs < w->bench->wanted && !w->bench->failed)
 		queue_take(w->queue, QUEUE_BATCH, 100000, 0, QUEUE_SUSPECTS, on_taken, w);
 }
 
@@ -215,25 +215,14 @@ static void connect_workers(struct bench *b)
 	turn_until(b, &b->up_n, b->workers_n);
 }
 
-static void on_time(uv_timer_t *t)
-{
-	((struct bench *)t->data)->running = false;
-}
-
-static void measure(struct bench *b, int64_t seconds)
+static void measure(struct bench *b)
 {
 	double server = server_cpu(b), own = own_cpu(), s;
 	int64_t start = clock_mono_ms();
-	uv_timer_t timer;
 
-	uv_timer_init(&b->loop, &timer);
-	timer.data = b;
-	uv_timer_start(&timer, on_time, (uint64_t)(seconds * 1000), 0);
-	b->running = true;
-	b->jobs = 0;
 	for (size_t i = 0; i < b->workers_n; i++)
 		take(&b->workers[i]);
-	while (b->running && !b->failed)
+	while (b->jobs < b->wanted && !b->failed)
 		uv_run(&b->loop, UV_RUN_ONCE);
 	s = (double)(clock_mono_ms() - start) / 1000;
 	if (b->failed)
@@ -254,21 +243,26 @@ static size_t number(int argc, char **argv, int i, size_t otherwise)
 
 int main(int argc, char **argv)
 {
-	struct bench b = {.endpoints = number(argc, argv, 2, 5000),
+	struct bench b = {.wanted = number(argc, argv, 1, 60000),
+		.endpoints = number(argc, argv, 2, 5000),
 		.tenants = number(argc, argv, 3, 50),
 		.workers_n = number(argc, argv, 4, 4)};
 
-	if (!b.tenants || !b.workers_n || b.workers_n > WORKERS_MAX)
-		die("at least one tenant and 1 to 16 workers");
+	if (!b.wanted || !b.tenants || !b.workers_n || b.workers_n > WORKERS_MAX)
+		die("at least one job, one tenant and 1 to 16 workers");
 	uv_loop_init(&b.loop);
-	start_server(&b);
+	if (argc > 5)
+		snprintf(b.socket, sizeof b.socket, "%s", argv[5]);
+	else
+		start_server(&b);
 	connect_workers(&b);
 	for (size_t i = 0; i < b.endpoints; i++) {
 		add_endpoint(&b, i);
 		turn_until(&b, &b.applied, i > 500 ? i - 500 : 0);
 	}
 	turn_until(&b, &b.applied, b.endpoints);
-	measure(&b, (int64_t)number(argc, argv, 1, 5));
-	stop_server(&b);
+	measure(&b);
+	if (b.server)
+		stop_server(&b);
 	return 0;
 }
