@@ -84,8 +84,8 @@ AID_SO    := $(patsubst %.c,$(B)/%.so,$(wildcard tests/aid/*.c))
 
 # --- targets
 
-.PHONY: all help deps deps-bench check tests-built check-one e2e test asan tsan fuzz lint format format-check bench coverage \
-	compdb install dist demo clean distclean
+.PHONY: all help deps deps-bench check tests-built check-one e2e chaos chaos-test test asan tsan fuzz lint format \
+	format-check bench coverage compdb install dist demo clean distclean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -113,22 +113,32 @@ check-one: $(addprefix $(B)/tests/unit/,$(addsuffix _test,$(T))) ## run one unit
 e2e: all $(AID_SO) ## run the end-to-end tests against real servers: E2E="-k name" for some
 	$(Q)CERTFLEET_BUILD=$(B) $(PYTHON) -B -m pytest -p no:cacheprovider tests/e2e $(E2E)
 
+chaos-test: all ## test chaos' plan and checker, and run two short storms
+	$(Q)CERTFLEET_BUILD=$(B) $(PYTHON) -B -m pytest -q -p no:cacheprovider tests/chaos $(CHAOS)
+
+SECONDS ?= 600
+SEEDS   ?= $(or $(SEED),1 2 3)
+chaos: all ## kill, stop and cut everything for SECONDS=600: SEED=1 or SEEDS="1 2 3"; REDIS=everysec|always|sentinel
+	$(Q)failed=0; for s in $(SEEDS); do CERTFLEET_BUILD=$(B) $(PYTHON) -B tests/chaos/chaos.py --seed $$s \
+		--seconds $(SECONDS) $(if $(REDIS),--redis $(REDIS)) || failed=1; done; exit $$failed
+
 # One after the other, whatever -j says: each starts servers of its own and looks at the clock.
 PARALLEL = $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 define check_and_e2e
 	$(Q)$(MAKE) --no-print-directory $(PARALLEL) FLAVOUR=$(1) all tests-built
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=$(1) check
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=$(1) e2e
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=$(1) chaos-test
 endef
 
-test: ## everything: check, e2e, and both again under ASan and UBSan
-	$(Q)rm -f build/*/check.txt build/*/e2e.txt
+test: ## everything: check, e2e, chaos-test, and all again under ASan and UBSan
+	$(Q)rm -f build/*/check.txt build/*/e2e.txt build/*/chaos.txt
 	$(call check_and_e2e,release)
 	$(call check_and_e2e,asan)
-	@for f in release asan; do for s in check e2e; do \
+	@for f in release asan; do for s in check e2e chaos; do \
 		printf '%-8s ' $$f; tail -n 1 build/$$f/$$s.txt; done; done
 
-asan: ## check and e2e under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: ## check, e2e and chaos-test under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(call check_and_e2e,asan)
 
 tsan: ## check under ThreadSanitizer
