@@ -31,7 +31,7 @@ local tenant, r = f[1], job_read(f[2])
 if not lanes_ok(Q, tenant, 0, 1, 2, 3) then
 	return EINVAL
 end
-local stays = KEEP and is_record(unpacked(f[2]))
+local stays = KEEP and job_of(f[2]) ~= nil
 if not stays then
 	job_out(Q, tenant, ID, r)
 end
