@@ -24,6 +24,7 @@ packages=(
     libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libuv1-dev libldns-dev libmicrohttpd-dev libidn2-dev
     libpsl-dev publicsuffix ca-certificates libcmocka-dev
     redis-server redis-tools knot knot-dnsutils unbound haproxy bind9-dnsutils procps
+    prometheus-alertmanager
     python3-redis python3-msgpack python3-pytest python3-yaml
 )
 

@@ -132,8 +132,9 @@ static void number(char out[24], int64_t v)
 
 static void role_words(uint32_t roles, char out[64])
 {
-	snprintf(out, 64, "%s%s%s", roles & ROLE_JOBS ? "jobs " : "",
-		roles & ROLE_HTTP_01 ? "http-01 " : "", roles & ROLE_DNS_01 ? "dns-01 " : "");
+	snprintf(out, 64, "%s%s%s%s", roles & ROLE_JOBS ? "jobs " : "",
+		roles & ROLE_HTTP_01 ? "http-01 " : "", roles & ROLE_DNS_01 ? "dns-01 " : "",
+		roles & ROLE_NOTIFY ? "notify " : "");
 }
 
 static void say_alive(struct nodes *n)

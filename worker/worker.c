@@ -12,6 +12,7 @@
 #include "worker/lookups.h"
 #include "worker/net/http.h"
 #include "worker/nodes.h"
+#include "worker/notify/notify.h"
 #include "worker/pool.h"
 #include "worker/responders.h"
 #include "worker/stats.h"
@@ -177,12 +178,16 @@ static int check_roles(const struct config *c, struct why *why)
 			"the file with the key that seals certificate keys"},
 		{dns, c->challenges.nameservers.n > 0, "dns-01", "challenges.nameservers",
 			"the name servers of the challenge zones"},
+		{(c->worker.roles & ROLE_NOTIFY) != 0,
+			c->alerts.webhooks.n + c->alerts.alertmanagers.n > 0, "notify",
+			"alerts.webhooks or alerts.alertmanagers",
+			"where alerts are to be brought"},
 	};
 
-	if (c->worker.roles & (ROLE_TLS_ALPN_01 | ROLE_NOTIFY))
+	if (c->worker.roles & ROLE_TLS_ALPN_01)
 		return why_set(why, CF_EINVAL,
-			"worker.roles: tls-alpn-01 and notify are not supported yet; expected of "
-			"jobs, http-01, dns-01");
+			"worker.roles: tls-alpn-01 is not supported yet; expected of jobs, "
+			"http-01, dns-01, notify");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].needed && !rows[i].there)
 			return why_set(why, CF_EINVAL, "worker.roles has %s: expected %s: %s",
@@ -267,6 +272,8 @@ int worker_start(struct worker *w, struct config *config, struct why *why)
 	w->redis = redis_new(&w->loop, &w->redis_options, on_redis, w);
 	err = start_job_parts(w, why);
 	if (!err)
+		err = notify_start(w, &w->notify, why);
+	if (!err)
 		err = responders_start(w, why);
 	if (!err)
 		err = health_start(w, why);
@@ -318,6 +325,10 @@ void worker_drain(struct worker *w)
 		w->pools_left++;
 		pool_drain(w->pools[q], w->config->worker.drain_ms, on_pool_drained, w);
 	}
+	if (w->notify) {
+		w->pools_left++;
+		notify_drain(w->notify, w->config->worker.drain_ms, on_pool_drained, w);
+	}
 	on_pool_drained(w);
 }
 
@@ -346,6 +357,7 @@ void worker_stop(struct worker *w)
 	responders_stop(w);
 	for (int q = 0; q < 2; q++)
 		pool_free(w->pools[q]);
+	notify_close(w->notify);
 	again_cancel_all(w);
 	authorities_free(w->authorities);
 	lookups_stop(w);
@@ -357,6 +369,7 @@ void worker_stop(struct worker *w)
 	if (w->sigint.data)
 		uv_close((uv_handle_t *)&w->sigint, NULL);
 	turn_until_closed(w);
+	notify_free(w->notify);
 	vault_close(w->vault);
 	mem_wipe(w->label_key, sizeof w->label_key);
 }

@@ -28,6 +28,7 @@ struct dns_exchanger;
 struct authorities;
 struct nodes;
 struct again;
+struct notify;
 
 struct worker {
 	uv_loop_t loop;
@@ -49,7 +50,8 @@ struct worker {
 	struct nodes *nodes;             /* worker/nodes.h: who answers challenges in the fleet */
 	struct pool *pools[2];           /* by enum queue_id; NULL without the role jobs */
 	struct responders *responders;
-	struct httpd *httpd; /* /healthz, /readyz, /metrics */
+	struct notify *notify; /* worker/notify/notify.h; NULL without the role */
+	struct httpd *httpd;   /* /healthz, /readyz, /metrics */
 	uv_signal_t sigterm, sigint;
 	bool draining, canary_asked;
 	unsigned canaries;     /* wraps whose key was found right; jobs start at 2 */

@@ -1,5 +1,5 @@
-/* objects.h - the JSON objects of ACME (RFC 8555 section 7.1, RFC 9773 section 4.1) and two HTTP
- * headers.
+/* objects.h - the JSON objects of ACME (RFC 8555 section 7.1, RFC 9773 section 4.1) and the Link
+ * header.
  *
  * Pure. Parsed with limits; unknown members and unknown challenge types are passed over. Strings in
  * the structs are owned by them. Functions return 0, CF_ETOOBIG or CF_EPROTO with a sentence that
@@ -8,6 +8,7 @@
 #pragma once
 
 #include "worker/acme/problem.h"
+#include "worker/net/retry_after.h"
 
 #define OBJECT_BYTES_MAX      65536
 #define OBJECT_URL_MAX        2048
@@ -89,11 +90,6 @@ int ca_renewal_parse(const char *json, size_t n, struct acme_renewal *out, struc
 
 /** "pending" … ; never NULL. */
 const char *ca_status_name(enum ca_status status);
-
-#define RETRY_AFTER_MAX_MS (7 * INT64_C(86400000))
-/** Seconds or an HTTP date (RFC 9110 section 10.2.3), as ms from now, between 1 s and
- * RETRY_AFTER_MAX_MS. 0: absent (NULL), neither form, or not in the future. */
-int64_t retry_after_parse(const char *value, int64_t now_wall_ms);
 
 /** Calls fn for each link of one Link header value (RFC 8288) with its target and its `rel` ("" if
  * it has none; several relations come one by one). Malformed parts end the reading. */

@@ -254,9 +254,23 @@ def test_silences_are_bounded_and_named(fleet):
     assert fleet.run("alert_silence", "mark", "none", 0) == ENOTFOUND
 
 
+# --- who delivers
+
+def test_one_sender_a_target(fleet):
+    assert fleet.run("notify_lease", "a", 5000, "x", "y") == [1, 1]
+    assert fleet.run("notify_lease", "b", 5000, "x", "z") == [0, 1]
+    assert fleet.run("notify_lease", "b", 0, "x", "z") == [0, 0] and fleet.db.exists(fleet.key("notify:lease:x"))
+    fleet.db.hset(fleet.key("notify:gone"), "x", 1)
+    assert fleet.run("notify_lease", "a", 5000, "x", "z") == [2, 1]
+    assert fleet.run("notify_lease", "a", 0, "x", "y", "z") == [0, 0, 0]
+    assert fleet.run("notify_lease", "b", 5000, "x") == [2]
+
+
 # --- refusals
 
 BAD = [
+    ("notify_lease", []), ("notify_lease", ["n", 1]), ("notify_lease", ["n", -1, "x"]), ("notify_lease", ["", 1, "x"]),
+    ("notify_lease", ["n", 1, ""]), ("notify_lease", ["n", 1] + ["x"] * 65),
     ("alert", ["", b"\xc1"]), ("alert", ["", pack({"key": "a"})]), ("alert", [""] + [item("a")] * 65),
     ("alert", ["", item("a", severity=3)]), ("alert", ["", item("a", cause="")]), ("alert", ["", item("a", cause="x" * 129)]),
     ("alert", ["", item("a", cause=7)]), ("alert", ["", item("a", form={"least": 0, "window": 1, "what": "", "data": {"a": 1}})]),

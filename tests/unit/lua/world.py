@@ -41,6 +41,8 @@ def build(fleet):
         fleet.run("alert_silence", "add", pack(silence))
     fleet.run("alert", "", *[caused(e, form=FORM) for e in ("m1", "m2")], caused("m3", cause="ns:o"), caused("quiets1"), caused("quiets2"))
     fleet.run("alert_silence", "end", "s2")
+    fleet.run("notify_lease", "n1", 3600000, "hook")
+    db.hset(key("notify:gone"), "hook", 1)
     db.xgroup_create(key("requests"), "scheduler", mkstream=True)
     sid = db.xadd(key("requests"), {"type": "endpoint.verify"}).decode()
     db.xreadgroup("scheduler", "s1", {key("requests"): ">"})
@@ -85,6 +87,8 @@ def calls(jobs, expect, sid):
         "alert_silence mark": ["mark", "s1", 0],
         "alert_silence end": ["end", "s1"],
         "alert_silence lapse": ["lapse"],
+        "notify_lease": ["n1", 1000, "hook", "other"],
+        "notify_lease back": ["n1", 0, "hook"],
         "alert_snapshot": ["name", 0, 0],
         "claim": ["verify", "a", a.token, "new.example", 1, 1, "a.example", 0, 2],
         "authz_forget": ["verify", "a", a.token, "b.example", "u1"],
