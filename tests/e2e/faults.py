@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgpack
 import redis as redis_py
-from servers import LOOPBACK, free_port
+from servers import LOOPBACK, ServerError, free_port, wait_until
 from stack import Daemon, build_dir
 
 _rows = []
@@ -101,6 +101,29 @@ def all_well(stack, ids, orders, certificates=1):
     audit = stack.cli("audit", check=False)
     assert audit.returncode == 0, audit.stdout
     return placed
+
+
+def wait_active(stack, ids, seconds):
+    """Until all are active. An attempt that failed because of an outage of ours (the authority asked a responder that
+    had no Redis) waits a minute; a person asks for it at once. Gives the ids of those."""
+    failed = set()
+
+    def there():
+        states = stack.states()
+        for endpoint in ids:
+            if states.get(endpoint) == "failing" and endpoint not in failed:
+                failure = [x for w in stack.workers for x in w.log().splitlines()
+                           if f"event=issuance_failed endpoint={endpoint} " in x][-1]
+                assert "code=our_outage" in failure and "class=owner" not in failure, failure
+                failed.add(endpoint)
+                stack.cli("jobs", "retry", endpoint)
+        return all(states.get(i) == "active" for i in ids)
+    try:
+        wait_until(f"{len(ids)} endpoints to be active", there, seconds, 0.3)
+    except ServerError as e:
+        states = stack.states()
+        raise ServerError(f"{e}: {[(i, states.get(i)) for i in ids if states.get(i) != 'active']}") from None
+    return failed
 
 
 def _is_about(event, endpoint, serial):

@@ -207,6 +207,17 @@ static bool was_our_outage(const struct issue *s)
 	       nodes_silent_ms(s->w->nodes) >= s->ordered_ms;
 }
 
+/* What the order wanted of Redis while it was away: it goes on where it stands. */
+static bool redis_failed(const struct issue *s, const struct acme_failure *f)
+{
+	static const char *const codes[] = {"checkpoint_failed", "publish_failed", "account_store"};
+
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (!strcmp(f->code, codes[i]))
+			return s->w->redis_lost_ms >= s->ordered_ms;
+	return false;
+}
+
 /* While Redis was away, or a responder silent, the CA could not be answered: what it found is not
  * the owner's doing. */
 static void fail_order(struct issue *s, const struct acme_failure *f)
@@ -239,6 +250,10 @@ static void on_order(void *arg, struct acme_result *r)
 	if (r->ok) {
 		if (!issue_take_certificate(s, r))
 			issue_after_order(s);
+		return;
+	}
+	if (redis_failed(s, f)) {
+		issue_redis_failed(s, CF_ECONN, f->detail);
 		return;
 	}
 	if ((f->n_rejected && order_without_rejected(s, f)) || order_elsewhere(s, f) ||
