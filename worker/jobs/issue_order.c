@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define ORDER_DEADLINE_MS (30 * CLOCK_MINUTE_MS)
+#define OUTAGE_ECHO_MS    (30 * CLOCK_SECOND_MS) /* CAs' resolvers keep a SERVFAIL for a while */
 
 /* --- hooks */
 
@@ -204,6 +205,7 @@ static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 static bool was_our_outage(const struct issue *s)
 {
 	return s->w->redis_lost_ms >= s->ordered_ms ||
+	       s->w->redis_back_ms >= s->ordered_ms - OUTAGE_ECHO_MS ||
 	       nodes_silent_ms(s->w->nodes) >= s->ordered_ms;
 }
 
