@@ -6,85 +6,26 @@
  *	              └──────────► TCP: connecting ──► written ──► read ──► done
  *
  * The timer runs over all of it. A failure before anything was sent is kept and delivered by the
- *timer, so that no callback comes from within dns_ask().
+ * timer, so that no callback comes from within dns_ask().
  */
-#include "worker/dns/exchange.h"
+#include "worker/dns/exchange_internal.h"
 
 #include "common/mem.h"
-#include "worker/dns/list.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-/* Questions leave at this pace, or a burst would overflow the resolver's socket buffer (about 250
- * by default). */
-enum { PACE_PER_MS = 64, PACE_BURST = 128 };
-
-enum {
-	DEFAULT_IN_FLIGHT = 4096,
-	DEFAULT_TIMEOUT_MS = 3000,
-	UDP_READ_BYTES = 4096,
-	TCP_READ_BYTES = 2 + 65535
-};
-
-struct dns_exchanger {
-	uv_loop_t *loop;
-	struct list waiting, active;
-	size_t n_active, max_active;
-	uv_timer_t pacer;  /* active while someone waits for the pace only */
-	uint64_t paced_ms; /* when allowance was last added to */
-	uint64_t allowance;
-	size_t handles; /* open ones, ours to wait for */
-	bool freed;
-	uint16_t ids[256]; /* random, not used yet: the first n_ids */
-	size_t n_ids;
-};
-
-/* A socket on its way through the loop; outlives the exchange by its closing. */
-struct conn {
-	uv_poll_t poll;
-	int fd;
-	struct dns_exchange *e;
-};
-
-struct dns_exchange {
-	struct list link; /* first: list entries are cast back */
-	struct dns_exchanger *x;
-	uv_timer_t timer;
-	struct conn *conn;
-	struct addr server;
-	dns_result_fn *done; /* NULL: cancelled */
-	void *arg;
-	struct dns_result *early; /* the outcome, when it is known before the timer ran */
-	uint64_t started_ns;
-	int64_t timeout_ms;
-	uint16_t type;
-	unsigned flags;
-	bool active, tcp;
-	size_t sent; /* of 2 + query_len, TCP */
-	uint8_t *in; /* TCP_READ_BYTES, while reading TCP */
-	size_t in_len;
-	size_t name_len, query_len;
-	uint8_t name[DNSNAME_MAX_BYTES];
-	uint8_t query[2 + DNS_QUERY_BYTES]; /* behind TCP's length */
-};
+enum { DEFAULT_IN_FLIGHT = 4096, DEFAULT_TIMEOUT_MS = 3000, TCP_READ_BYTES = 2 + 65535 };
 
 /* --- the end */
 
-static void maybe_free(struct dns_exchanger *x)
+void exchanger_handle_gone(struct dns_exchanger *x)
 {
+	x->handles--;
 	if (x->freed && !x->handles)
 		free(x);
-}
-
-static void on_pacer_closed(uv_handle_t *handle)
-{
-	struct dns_exchanger *x = handle->data;
-
-	x->handles--;
-	maybe_free(x);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -93,8 +34,7 @@ static void on_timer_closed(uv_handle_t *handle)
 	struct dns_exchanger *x = e->x;
 
 	free(e);
-	x->handles--;
-	maybe_free(x);
+	exchanger_handle_gone(x);
 }
 
 static void on_conn_closed(uv_handle_t *handle)
@@ -103,8 +43,7 @@ static void on_conn_closed(uv_handle_t *handle)
 	struct dns_exchanger *x = handle->data;
 
 	free(c);
-	x->handles--;
-	maybe_free(x);
+	exchanger_handle_gone(x);
 }
 
 static void conn_close(struct dns_exchange *e)
@@ -120,46 +59,11 @@ static void conn_close(struct dns_exchange *e)
 	close(c->fd);
 }
 
-static void start(struct dns_exchange *e);
-
-static void start_waiting(struct dns_exchanger *x);
-
-static void on_pacer(uv_timer_t *timer)
-{
-	start_waiting(timer->data);
-}
-
-/* By the loop's own time, which stands still while one callback asks a thousand questions. */
-static void allow(struct dns_exchanger *x)
-{
-	uint64_t more = (uv_now(x->loop) - x->paced_ms) * PACE_PER_MS;
-
-	x->paced_ms = uv_now(x->loop);
-	x->allowance = x->allowance + more < PACE_BURST ? x->allowance + more : PACE_BURST;
-}
-
-static void start_waiting(struct dns_exchanger *x)
-{
-	if (x->freed)
-		return;
-	allow(x);
-	while (x->n_active < x->max_active && !list_empty(&x->waiting)) {
-		struct dns_exchange *e = (struct dns_exchange *)x->waiting.next;
-		if (!x->allowance) {
-			uv_timer_start(&x->pacer, on_pacer, 1, 0);
-			return;
-		}
-		x->allowance--;
-		list_remove(&e->link);
-		start(e);
-	}
-}
-
 /* Everything but the memory, which the timer's closing frees. */
 static void end(struct dns_exchange *e)
 {
 	conn_close(e);
-	list_remove(&e->link);
+	lane_leave(e);
 	if (e->active)
 		e->x->n_active--;
 	dns_result_free(mem_steal(e->early));
@@ -180,7 +84,7 @@ static void deliver(struct dns_exchange *e, struct dns_result *result)
 	end(e);
 	done(arg, result);
 	dns_result_free(result);
-	start_waiting(x);
+	lanes_run(x);
 }
 
 static struct dns_result *outcome(const struct dns_exchange *e, enum dns_status status, int error)
@@ -203,15 +107,27 @@ static void on_timer(uv_timer_t *timer)
 static void end_soon(struct dns_exchange *e, struct dns_result *result)
 {
 	conn_close(e);
+	udp_leave(e);
+	dns_result_free(e->early);
 	e->early = result;
 	uv_timer_start(&e->timer, on_timer, 0, 0);
 }
 
-/* --- sockets */
-
-static int conn_open(struct dns_exchange *e, int type)
+void exchange_fail(struct dns_exchange *e, int error)
 {
-	int fd = socket(e->server.sa.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	deliver(e, outcome(e, DNS_NETWORK, error));
+}
+
+void exchange_fail_soon(struct dns_exchange *e, int error)
+{
+	end_soon(e, outcome(e, DNS_NETWORK, error));
+}
+
+/* --- asking */
+
+static int conn_open(struct dns_exchange *e)
+{
+	int fd = socket(e->server.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return errno;
@@ -243,7 +159,6 @@ static uint16_t next_id(struct dns_exchanger *x)
 	return x->ids[--x->n_ids];
 }
 
-static void on_udp(uv_poll_t *poll, int status, int events);
 static void on_tcp(uv_poll_t *poll, int status, int events);
 
 static void write_query(struct dns_exchange *e)
@@ -254,24 +169,21 @@ static void write_query(struct dns_exchange *e)
 	e->query[1] = (uint8_t)e->query_len;
 }
 
-/* Opens the socket and sends, or begins to connect. */
 static void send_query(struct dns_exchange *e)
 {
-	int err = conn_open(e, e->tcp ? SOCK_STREAM : SOCK_DGRAM);
-
 	write_query(e);
-	if (!err && !e->tcp && send(e->conn->fd, e->query + 2, e->query_len, MSG_NOSIGNAL) < 0 &&
-		errno != EAGAIN)
-		err = errno;
+	if (!e->tcp) {
+		udp_send(e);
+		return;
+	}
+	int err = conn_open(e);
 	if (err)
-		end_soon(e, outcome(e, DNS_NETWORK, err));
-	else if (e->tcp)
-		uv_poll_start(&e->conn->poll, UV_WRITABLE, on_tcp);
+		exchange_fail_soon(e, err);
 	else
-		uv_poll_start(&e->conn->poll, UV_READABLE, on_udp);
+		uv_poll_start(&e->conn->poll, UV_WRITABLE, on_tcp);
 }
 
-static void start(struct dns_exchange *e)
+void exchange_start(struct dns_exchange *e)
 {
 	list_add(&e->x->active, &e->link);
 	e->x->n_active++;
@@ -284,12 +196,12 @@ static void start(struct dns_exchange *e)
 	if (addr_len(&e->server))
 		send_query(e);
 	else
-		end_soon(e, outcome(e, DNS_NETWORK, EAFNOSUPPORT));
+		exchange_fail_soon(e, EAFNOSUPPORT);
 }
 
 /* --- answers */
 
-static void on_message(struct dns_exchange *e, const uint8_t *msg, size_t n)
+void exchange_message(struct dns_exchange *e, const uint8_t *msg, size_t n)
 {
 	unsigned rcode = msg[3] & 0x0f;
 	bool again = (rcode == 1 || rcode == 4) && !(e->flags & DNS_NO_EDNS);
@@ -300,33 +212,11 @@ static void on_message(struct dns_exchange *e, const uint8_t *msg, size_t n)
 		else
 			e->tcp = true;
 		conn_close(e);
+		udp_leave(e);
 		send_query(e);
 		return;
 	}
 	deliver(e, dns_result_read(e->name, e->name_len, e->type, msg, n));
-}
-
-static void on_udp(uv_poll_t *poll, int status, int events)
-{
-	struct dns_exchange *e = ((struct conn *)poll->data)->e;
-	uint8_t msg[UDP_READ_BYTES];
-	(void)status;
-	(void)events;
-
-	for (int i = 0; i < 8;
-		i++) { /* what does not match is not an answer; the right one may still come */
-		ssize_t n = recv(e->conn->fd, msg, sizeof(msg), 0);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (n < 0) {
-			deliver(e, outcome(e, DNS_NETWORK, errno));
-			return;
-		}
-		if (dns_reply_matches(e->query + 2, e->query_len, msg, (size_t)n)) {
-			on_message(e, msg, (size_t)n);
-			return;
-		}
-	}
 }
 
 static void tcp_write(struct dns_exchange *e)
@@ -363,7 +253,7 @@ static void tcp_read(struct dns_exchange *e)
 	if (e->in_len - 2 < want)
 		return;
 	if (dns_reply_matches(e->query + 2, e->query_len, e->in + 2, want))
-		on_message(e, e->in + 2, want);
+		exchange_message(e, e->in + 2, want);
 	else
 		deliver(e, outcome(e, DNS_MALFORMED, 0));
 }
@@ -388,13 +278,8 @@ struct dns_exchanger *dns_exchanger_new(uv_loop_t *loop, size_t max_in_flight)
 
 	x->loop = loop;
 	x->max_active = max_in_flight ? max_in_flight : DEFAULT_IN_FLIGHT;
-	uv_timer_init(loop, &x->pacer);
-	x->pacer.data = x;
-	x->handles = 1;
-	x->paced_ms = uv_now(loop);
-	x->allowance = PACE_BURST;
-	list_init(&x->waiting);
 	list_init(&x->active);
+	udp_init(x);
 	return x;
 }
 
@@ -402,16 +287,15 @@ void dns_exchanger_free(struct dns_exchanger *x)
 {
 	if (!x)
 		return;
+	struct dns_exchange *e;
 	x->freed = true;
 	while (!list_empty(&x->active)) {
-		struct dns_exchange *e = (struct dns_exchange *)x->active.next;
+		e = container_of(x->active.next, struct dns_exchange, link);
 		deliver(e, outcome(e, DNS_CANCELED, 0));
 	}
-	while (!list_empty(&x->waiting)) {
-		struct dns_exchange *e = (struct dns_exchange *)x->waiting.next;
+	while ((e = lanes_first(x)))
 		deliver(e, outcome(e, DNS_CANCELED, 0));
-	}
-	uv_close((uv_handle_t *)&x->pacer, on_pacer_closed);
+	udp_release(x);
 }
 
 size_t dns_exchanger_in_flight(const struct dns_exchanger *x)
@@ -432,6 +316,8 @@ struct dns_exchange *dns_ask(
 	e->flags = q->flags;
 	e->tcp = q->tcp;
 	e->timeout_ms = q->timeout_ms > 0 ? q->timeout_ms : DEFAULT_TIMEOUT_MS;
+	list_init(&e->link);
+	list_init(&e->on);
 	uv_timer_init(x->loop, &e->timer);
 	e->timer.data = e;
 	x->handles++;
@@ -440,8 +326,8 @@ struct dns_exchange *dns_ask(
 		end_soon(
 			e, dns_result_new(q->name, q->type, x->freed ? DNS_CANCELED : DNS_BADNAME));
 	} else {
-		list_add(&x->waiting, &e->link);
-		start_waiting(x);
+		lane_wait(e);
+		lanes_run(x);
 	}
 	return e;
 }
@@ -452,7 +338,7 @@ void dns_exchange_cancel(struct dns_exchange *e)
 		return;
 	struct dns_exchanger *x = e->x;
 	end(e);
-	start_waiting(x);
+	lanes_run(x);
 }
 
 struct dns_exchange *dns_ask_txt(struct dns_exchanger *x, const struct addr *server,

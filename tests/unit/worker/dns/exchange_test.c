@@ -190,6 +190,73 @@ static void test_many_wait_in_line(void **state)
 	}
 }
 
+/* A port that is used for ever could be guessed; one a question costs three times as much. */
+static void test_ports_are_shared_and_change(void **state)
+{
+	enum { ROUNDS = 20, AT_ONCE = 50 };
+	struct world *w = *state;
+	unsigned ports = 0, most = 0;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		struct got got[AT_ONCE] = {{0}};
+		for (int i = 0; i < AT_ONCE; i++)
+			dns_ask_txt(w->x, &w->server.address, "ok.x", 5000, on_result, &got[i]);
+		for (int i = 0; i < AT_ONCE; i++) {
+			aid_until_flag(&w->loop, &got[i].done);
+			assert_int_equal(got[i].result->status, DNS_ANSWERED);
+			dns_result_free(got[i].result);
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(w->server.asked_from); i++) {
+		ports += w->server.asked_from[i] > 0;
+		most = w->server.asked_from[i] > most ? w->server.asked_from[i] : most;
+	}
+	assert_int_equal(w->server.udp, ROUNDS * AT_ONCE);
+	assert_in_range(most, 2, 64);
+	assert_in_range(ports, ROUNDS * AT_ONCE / 64, ROUNDS * AT_ONCE / 2);
+}
+
+static void test_a_refused_port_fails_all(void **state)
+{
+	struct world *w = *state;
+	struct got got[100] = {{0}};
+	struct addr nobody;
+
+	assert_int_equal(addr_parse("127.0.0.1:1", 0, &nobody, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(got); i++)
+		dns_ask_txt(w->x, &nobody, "ok.x", 20000, on_result, &got[i]);
+	for (size_t i = 0; i < ARRAY_LEN(got); i++) {
+		aid_until_flag(&w->loop, &got[i].done);
+		assert_int_equal(got[i].result->status, DNS_NETWORK);
+		assert_int_equal(got[i].result->error, ECONNREFUSED);
+		dns_result_free(got[i].result);
+	}
+}
+
+static bool all_arrived(void *arg)
+{
+	const struct world *w = arg;
+
+	return w->server.udp == 600;
+}
+
+/* No burst overflows a server's buffer; but who is silent does not stop the others for long. */
+static void test_silence_opens_the_window_slowly(void **state)
+{
+	struct world *w = *state;
+	struct dns_exchange *all[600];
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		all[i] = dns_ask_txt(w->x, &w->server.address, "drop.x", 60000, on_result, NULL);
+	aid_turn(&w->loop);
+	assert_in_range(w->server.udp, 1, 256);
+	aid_until(&w->loop, all_arrived, w);
+	assert_int_equal(dns_exchanger_in_flight(w->x), 600);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		dns_exchange_cancel(all[i]);
+	assert_int_equal(dns_exchanger_in_flight(w->x), 0);
+}
+
 static void test_free_ends_everything(void **state)
 {
 	struct world *w = *state;
@@ -219,6 +286,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nobody_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_wait_in_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ports_are_shared_and_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_refused_port_fails_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_silence_opens_the_window_slowly, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_ends_everything, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,7 @@ static bool answer_one(struct odd_server *s)
 	if (n < 12)
 		return false;
 	s->udp++;
+	s->asked_from[addr_port(&from)]++;
 	if (s->drop && s->drop--)
 		return true;
 	if (is(q, "drop"))

@@ -17,6 +17,7 @@ struct odd_server {
 	size_t udp, tcp; /* questions seen */
 	size_t drop;     /* so many UDP questions more are not answered */
 	bool refuse;     /* answers REFUSED to everything */
+	uint16_t asked_from[65536]; /* UDP questions by their port */
 
 	/* Private. */
 	uv_poll_t udp_poll, listen_poll, conn_poll;
