@@ -215,11 +215,15 @@ struct config {
 	struct {
 		struct config_address listen; /* text NULL: none; 127.0.0.1:8080 */
 		char *tokens_file;
-		struct config_strings hosts; /* names under which it is reached, beside loopback's */
-		int64_t verify_every_ms; /* 1 h */
-		int64_t verify_fast_ms;  /* 5 s: while a new endpoint waits for its owner */
-		int64_t proof_every_ms;  /* 24 h */
-		int64_t lease_ms;        /* the leader's; 5 s */
+		struct config_strings
+			hosts;             /* names under which it is reached, beside loopback's */
+		int64_t verify_every_ms;   /* 1 h */
+		int64_t verify_fast_ms;    /* 5 s: while a new endpoint waits for its owner */
+		int64_t proof_every_ms;    /* 24 h */
+		int64_t deep_every_ms;     /* 24 h: each authoritative server is asked */
+		int64_t confirm_after_ms;  /* 5 min: what they deny is certain when denied again */
+		int64_t departed_after_ms; /* 14 d without any record: the owner left */
+		int64_t lease_ms;          /* the leader's; 5 s */
 	} scheduler;
 	struct {
 		char *name;     /* default: hostname-pid */

@@ -163,6 +163,16 @@ enum verdict endpoint_verdict_by(const struct endpoint_verdict *v, const char *n
 	return barred == VERDICT_CAN ? own : barred;
 }
 
+bool endpoint_barred(const struct endpoint_verdict *v, const char *name, const char *authority)
+{
+	const struct name_verdict *n = endpoint_verdict_of(v, name);
+
+	if (!n || (n->dns01 == VERDICT_CANNOT && n->http01 == VERDICT_CANNOT))
+		return false;
+	return endpoint_verdict_by(v, name, authority, CHALLENGE_DNS01) == VERDICT_CANNOT &&
+	       endpoint_verdict_by(v, name, authority, CHALLENGE_HTTP01) == VERDICT_CANNOT;
+}
+
 char *endpoint_key_place(const char *id, bool order, char out[ENDPOINT_PLACE_SIZE])
 {
 	snprintf(out, ENDPOINT_PLACE_SIZE, "endpoint/%s/%s", id, order ? "order" : "key");

@@ -103,7 +103,6 @@ struct endpoint_verdict {
 	int64_t changed_ms; /* when the statuses last changed */
 	int64_t gone_ms;    /* since when no record of the owner's is left; 0: not so */
 	uint32_t unchanged_looks;
-	uint32_t ttl_s;             /* how soon what was seen may change for who asks a resolver */
 	uint64_t generation;        /* of the config that was looked at */
 	struct name_verdict *names; /* owned, in the config's order */
 	size_t names_n;
@@ -126,6 +125,9 @@ const struct name_verdict *endpoint_verdict_of(const struct endpoint_verdict *v,
  * bars. authority "": the one that the verdict chose. UNSURE for a name that was not looked at. */
 enum verdict endpoint_verdict_by(const struct endpoint_verdict *v, const char *name,
 	const char *authority, enum challenge_type type);
+
+/** CAA leaves the authority no challenge type for the name that would else be open. */
+bool endpoint_barred(const struct endpoint_verdict *v, const char *name, const char *authority);
 
 /* Field x: the certificate and its renewal. Absent: none. */
 struct endpoint_cert {
@@ -250,6 +252,16 @@ enum endpoint_ready endpoint_ready_by(const struct endpoint *e, const char *auth
  * certain, what is unsure. Returns how many were put in out[2]. */
 size_t endpoint_challenges(const struct endpoint *e, const char *name, const char *authority,
 	enum challenge_type out[2]);
+
+/** How a name would be validated if it were ordered now, and why so. */
+struct endpoint_choice {
+	bool any; /* false: not at all */
+	enum challenge_type type;
+	enum verdict verdict;                       /* CAN or UNSURE */
+	char authority[ENDPOINT_AUTHORITY_MAX + 1]; /* "" : the first of the config */
+	char why[256];
+};
+void endpoint_choose(const struct endpoint *e, const char *name, struct endpoint_choice *out);
 
 /* What people are told: one word, by the precedence of design section 3. */
 enum endpoint_state {

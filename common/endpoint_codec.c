@@ -265,7 +265,6 @@ int endpoint_verdict_encode(const struct endpoint_verdict *v, struct buf *out)
 	put_int(out, "ch", v->changed_ms);
 	put_int(out, "go", v->gone_ms);
 	put_int(out, "u", v->unchanged_looks);
-	put_int(out, "tl", v->ttl_s);
 	put_text(out, "vi", v->via);
 	put_bool(out, "de", v->departed);
 	put_bool(out, "fr", v->frozen);
@@ -296,7 +295,6 @@ int endpoint_verdict_decode(
 	mp_opt_int(&root, "ch", &v.changed_ms);
 	mp_opt_int(&root, "go", &v.gone_ms);
 	v.unchanged_looks = get_u32(&root, "u");
-	v.ttl_s = get_u32(&root, "tl");
 	mp_opt_text(&root, "vi", v.via, sizeof v.via);
 	mp_opt_bool(&root, "de", &v.departed);
 	mp_opt_bool(&root, "fr", &v.frozen);

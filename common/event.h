@@ -57,6 +57,8 @@
 
 /* Workers: ZSET `workers` (name by last beat, Redis ms) and HASH `w:NAME`
  *   { version, host, pid, started, roles, beat, verify_running, verify_slots, issue_running,
- * issue_slots, http01, dns01 } where http01 and dns01 are space-separated ADDRESS:PORT of its
+ * issue_slots, http01, dns01, looked, turned, trouble } where looked and turned count names of the
+ * last quarter of an hour (worker/doubt.h), trouble is "", "resolver", "zone_ds" or
+ * "zone_not_delegated", http01 and dns01 are space-separated ADDRESS:PORT of its
  * responders.
  */

@@ -6,6 +6,9 @@
 
 #define FAST_DOUBLINGS  20
 #define UNSURE_RETRY_MS CLOCK_DAY_MS
+/* Looks that brought nothing new. */
+#define STABLE   (7 * 24)
+#define HOPELESS (48 + 10)
 
 static struct need need(enum job_intent intent, enum job_lane lane, int64_t due_ms, const char *why)
 {
@@ -75,6 +78,8 @@ int64_t needs_renew_retry(int64_t now_ms, int64_t not_after_ms, uint32_t failure
 
 static bool all_right(const struct endpoint *e)
 {
+	if (e->verdict.bars_n && endpoint_ready(e) != READY_YES)
+		return false;
 	for (size_t i = 0; i < e->verdict.names_n; i++) {
 		const struct name_verdict *v = &e->verdict.names[i];
 		bool traffic_ok =
@@ -87,22 +92,41 @@ static bool all_right(const struct endpoint *e)
 	return true;
 }
 
+/* What is right for a week is looked at half as often, and after six weeks a quarter; what is
+ * hopeless for two days six times less, and then once a day. */
+static int64_t rare(
+	int64_t every_ms, uint32_t looks, uint32_t some, uint32_t many, int64_t less, int64_t least)
+{
+	int64_t times = looks >= many ? least : looks >= some ? less : 1;
+
+	return min64(every_ms * times, max64(every_ms, CLOCK_DAY_MS));
+}
+
 struct need needs_verify(
 	const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms, double jitter)
 {
 	const struct endpoint_verdict *v = &e->verdict;
 	uint32_t doublings =
 		v->unchanged_looks < FAST_DOUBLINGS ? v->unchanged_looks : FAST_DOUBLINGS;
-	int64_t interval;
+	int64_t every = policy->verify_every_ms, interval;
 
 	if (e->config.removing)
 		return nothing;
 	if (!e->has_verdict || v->generation != e->generation)
 		return need(INTENT_LOOK, LANE_NORMAL, now_ms, e->has_verdict ? "changed" : "new");
+	if (v->departed)
+		return need(INTENT_LOOK, LANE_NORMAL,
+			v->looked_ms + jittered(rare(every, 2, 1, 1, 24, 24), jitter), "departed");
 	if (all_right(e))
 		return need(INTENT_LOOK, LANE_NORMAL,
-			v->looked_ms + jittered(policy->verify_every_ms, jitter), "routine");
-	interval = min64(policy->verify_fast_ms << doublings, policy->verify_every_ms);
+			v->looked_ms +
+				jittered(rare(every, v->unchanged_looks, STABLE, STABLE * 6, 2, 4),
+					jitter),
+			"routine");
+	interval = min64(policy->verify_fast_ms << doublings, every);
+	if (!e->has_cert)
+		interval = min64(policy->verify_fast_ms << doublings,
+			rare(every, v->unchanged_looks, HOPELESS, HOPELESS * 4, 6, 24));
 	return need(INTENT_LOOK, LANE_NORMAL, v->looked_ms + jittered(interval, jitter), "waiting");
 }
 
@@ -181,6 +205,8 @@ struct need needs_issue(
 			INTENT_REMOVE, LANE_NORMAL, max64(now_ms, e->issuance.next_ms), "removed");
 	if (e->config.revoke_asked_ms > e->issuance.revoked_ms && e->has_cert)
 		return need(INTENT_REVOKE, LANE_PERSON, max64(now_ms, order_after(e)), "asked");
+	if (e->has_verdict && e->verdict.departed)
+		return nothing;
 	if (!valid)
 		return provision(
 			e, now_ms, jitter, LANE_NORMAL, e->has_cert ? "revoked" : "dns_right");

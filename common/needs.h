@@ -8,7 +8,7 @@
 #include "common/endpoint.h"
 
 struct needs_policy {
-	int64_t verify_every_ms; /* once all is right and long stable */
+	int64_t verify_every_ms; /* once all is right; less often when it stays so for weeks */
 	int64_t verify_fast_ms;  /* first interval while someone waits for DNS; doubles with each
 				    unchanged look */
 };

@@ -15,7 +15,8 @@
 #define LOOK_EVERY_MS      10000
 #define HEARTBEAT_EVERY_MS 60000
 #define ALIVE_TEXT         "60000"
-#define FACTS_N            12
+#define FACTS_N            17
+#define DOUBT_TEXT         "900"
 /* Hard cap, age that is kept, entries at a time. */
 #define STREAM_CAP     1000000
 #define STREAM_KEEP_MS CLOCK_DAY_MS
@@ -123,11 +124,23 @@ static void read_facts(const struct reply *reply, struct fleet_facts *f)
 {
 	int64_t *const into[FACTS_N] = {&f->redis_ms, &f->workers, &f->requests, &f->request_age_ms,
 		&f->endpoints, &f->alerts_open, &f->running[0], &f->parked[0], &f->late_ms[0],
-		&f->running[1], &f->parked[1], &f->late_ms[1]};
+		&f->running[1], &f->parked[1], &f->late_ms[1], &f->looked, &f->turned,
+		&f->resolvers, &f->zone_ds, &f->zone_lost};
 
 	for (size_t i = 0; i < FACTS_N; i++)
 		*into[i] = reply_int(reply_at(reply, i));
 	f->clock_apart_ms = clock_wall_ms() - f->redis_ms;
+}
+
+/* Workers read it with each beat; it goes by itself when nobody leads any more. */
+static void tell_doubt(struct fleet *f)
+{
+	_mem_free_ char *key = mem_printf("%sdoubt", redis_prefix(f->redis));
+
+	if (fleet_doubts(&f->facts))
+		redis_commandv(f->redis, NULL, NULL, "SET", key, "1", "EX", DOUBT_TEXT, NULL);
+	else
+		redis_commandv(f->redis, NULL, NULL, "DEL", key, NULL);
 }
 
 static void lead_on(struct fleet *f)
@@ -139,6 +152,7 @@ static void lead_on(struct fleet *f)
 	f->facts.lost = f->lost;
 	f->lost = 0;
 	alerts_tell(f->alerts, edges, fleet_judge(&f->facts, edges));
+	tell_doubt(f);
 	trim(f);
 	if (!f->beats || now - f->beat_ms >= HEARTBEAT_EVERY_MS)
 		heartbeat(f, now);

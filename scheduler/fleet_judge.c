@@ -1,6 +1,7 @@
 #include "scheduler/fleet.h"
 
 #include "common/clock.h"
+#include "common/diagnosis.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,8 @@
 #define LATE_MS        (5 * CLOCK_MINUTE_MS)
 #define BACKLOG        10000
 #define BACKLOG_AGE_MS (2 * CLOCK_MINUTE_MS)
+#define DOUBT_PERCENT  5
+#define DOUBT_LEAST    20
 #define CLOCKS_MS      (30 * CLOCK_SECOND_MS)
 
 static void no_worker(const struct fleet_facts *f, struct alert_edge *out)
@@ -64,6 +67,46 @@ static void stream_cap(const struct fleet_facts *f, struct alert_edge *out)
 		"let the slow consumer group catch up, or remove it: XINFO GROUPS names it", out);
 }
 
+bool fleet_doubts(const struct fleet_facts *f)
+{
+	return f->turned >= DOUBT_LEAST && f->turned * 100 >= f->looked * DOUBT_PERCENT;
+}
+
+static void self_doubt(const struct fleet_facts *f, struct alert_edge *out)
+{
+	char text[200];
+
+	snprintf(text, sizeof text,
+		"%lld of %lld names looked at within a quarter of an hour cannot be validated any "
+		"more: "
+		"verdicts are frozen, for it is rather certfleet that sees wrongly",
+		(long long)f->turned, (long long)f->looked);
+	alert_fleet("self_doubt", fleet_doubts(f), ALERT_CRITICAL, text,
+		"look at resolver.servers and the workers' way to DNS; if customers' DNS really "
+		"changed, it goes by itself as the names are removed or put right",
+		out);
+}
+
+static void resolver_broken(const struct fleet_facts *f, struct alert_edge *out)
+{
+	char text[160];
+
+	snprintf(text, sizeof text, "the resolver of %lld worker%s does not answer as it should",
+		(long long)f->resolvers, f->resolvers == 1 ? "" : "s");
+	alert_fleet("resolver_broken", f->resolvers > 0, ALERT_CRITICAL, text,
+		"look at the resolvers in resolver.servers", out);
+}
+
+static void our_zone(const struct fleet_facts *f, struct alert_edge *out)
+{
+	const struct diagnosis_kind *ds = diagnosis_kind("zone_ds");
+	const struct diagnosis_kind *lost = diagnosis_kind("zone_not_delegated");
+
+	alert_fleet(ds->code, f->zone_ds > 0, ALERT_CRITICAL, ds->means, ds->advice, &out[0]);
+	alert_fleet(
+		lost->code, f->zone_lost > 0, ALERT_CRITICAL, lost->means, lost->advice, &out[1]);
+}
+
 size_t fleet_judge(const struct fleet_facts *f, struct alert_edge out[FLEET_CONDITIONS])
 {
 	no_worker(f, &out[0]);
@@ -71,5 +114,8 @@ size_t fleet_judge(const struct fleet_facts *f, struct alert_edge out[FLEET_COND
 	requests_backlog(f, &out[2]);
 	clocks_apart(f, &out[3]);
 	stream_cap(f, &out[4]);
+	self_doubt(f, &out[5]);
+	resolver_broken(f, &out[6]);
+	our_zone(f, &out[7]);
 	return FLEET_CONDITIONS;
 }

@@ -4,6 +4,7 @@
 #include "common/mem.h"
 #include "common/secret.h"
 #include "common/str.h"
+#include "worker/diagnose/diagnose.h"
 #include "worker/worker.h"
 
 #include <string.h>
@@ -11,11 +12,13 @@
 #define LOCK_MS           "60000"
 #define ACCOUNT_BYTES_MAX 8192
 #define EAB_TEXT_MAX      1024
+#define LEARN_EVERY_MS    (5 * CLOCK_MINUTE_MS)
 
 struct authority {
 	struct authorities *all;
 	const struct config_authority *config;
 	struct acme_authority *acme;
+	int64_t learn_mono_ms; /* no question for the directory before; 0: never asked */
 };
 
 struct authorities {
@@ -283,4 +286,49 @@ const char *authorities_after(struct authorities *all, const char *name)
 	size_t next = a ? (size_t)(a - all->items) + 1 : all->n;
 
 	return next < all->n ? all->items[next].config->name : NULL;
+}
+
+static void fill_for_caa(const struct authority *a, struct diagnose_authority *out)
+{
+	const struct config_strings *own = &a->config->caa_identities;
+	struct acme_authority_info info;
+
+	acme_authority_info(a->acme, &info);
+	*out = (struct diagnose_authority){
+		.name = a->config->name, .account_url = info.account_url};
+	out->identities = own->n ? (const char *const *)own->items : info.caa_identities;
+	out->n_identities = own->n ? own->n : info.n_caa_identities;
+}
+
+size_t authorities_for_caa(
+	struct authorities *all, const char *only, struct diagnose_authority *out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < all->n && n < max; i++)
+		if (!only[0] || !strcmp(all->items[i].config->name, only))
+			fill_for_caa(&all->items[i], &out[n++]);
+	return n;
+}
+
+static void on_learnt(void *arg, const struct acme_failure *failure)
+{
+	struct authority *a = arg;
+
+	if (!failure)
+		a->learn_mono_ms = INT64_MAX;
+}
+
+void authorities_learn(struct authorities *all)
+{
+	int64_t now = clock_mono_ms();
+
+	for (size_t i = 0; i < all->n; i++) {
+		struct authority *a = &all->items[i];
+
+		if (a->learn_mono_ms > now)
+			continue;
+		a->learn_mono_ms = now + LEARN_EVERY_MS;
+		acme_authority_ready(a->acme, on_learnt, a);
+	}
 }

@@ -26,3 +26,11 @@ const struct config_limits *authorities_limits(struct authorities *all, const ch
 int64_t authorities_ari_every(struct authorities *all, const char *name);
 /** The next in the config's order of preference; NULL after the last. */
 const char *authorities_after(struct authorities *all, const char *name);
+struct diagnose_authority;
+/** Those that an endpoint may use (only: "" means all), as CAA names them, the preferred first;
+ * returns how many were put in out[max]. Borrowed until the loop turns. */
+size_t authorities_for_caa(
+	struct authorities *all, const char *only, struct diagnose_authority *out, size_t max);
+/** Asks each authority for its directory and account, unless they are known or were asked for
+ * lately: CAA is judged by them. */
+void authorities_learn(struct authorities *all);

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "worker/doubt.h"
 #include "worker/pool.h"
 #include "worker/worker.h"
 
@@ -23,7 +24,7 @@ struct nodes {
 	size_t n[NODE_ROLES], reading_n[NODE_ROLES];
 	size_t rows_left;
 	int64_t silent_ms; /* when some node was last seen to have missed its beats; Unix time */
-	bool busy, freed;
+	bool busy, freed, asking_doubt;
 };
 
 static void add_address(struct nodes *n, enum node_role role, const char *text)
@@ -54,7 +55,7 @@ static void add_addresses(struct nodes *n, enum node_role role, const struct rep
 
 static void free_if_over(struct nodes *n)
 {
-	if (!n->freed || n->busy)
+	if (!n->freed || n->busy || n->asking_doubt)
 		return;
 	for (int r = 0; r < NODE_ROLES; r++) {
 		free(n->addrs[r]);
@@ -142,7 +143,8 @@ static void say_alive(struct nodes *n)
 	struct worker *w = n->w;
 	const struct config *c = w->config;
 	char http01[FIELD_SIZE], dns01[FIELD_SIZE], now[24], started[24], pid[24], host[256] = "";
-	char counts[4][24], roles[64];
+	char counts[4][24], roles[64], looked[24], turned[24];
+	unsigned names, bad;
 	_mem_free_ char *row = mem_printf("%sw:%s", redis_prefix(w->redis), w->name);
 	_mem_free_ char *all = mem_printf("%sworkers", redis_prefix(w->redis));
 
@@ -155,6 +157,9 @@ static void say_alive(struct nodes *n)
 	number(now, clock_wall_ms());
 	number(started, w->started_ms);
 	number(pid, getpid());
+	doubt_counts(w->doubt, &names, &bad);
+	number(looked, names);
+	number(turned, bad);
 	for (int q = 0; q < 2; q++) {
 		number(counts[2 * q], w->pools[q] ? pool_running(w->pools[q]) : 0);
 		number(counts[2 * q + 1], w->pools[q] ? pool_slots(w->pools[q]) : 0);
@@ -163,9 +168,31 @@ static void say_alive(struct nodes *n)
 		host, "pid", pid, "started", started, "beat", now, "roles", roles, "state",
 		w->draining ? "draining" : "running", "verify_running", counts[0], "verify_slots",
 		counts[1], "issue_running", counts[2], "issue_slots", counts[3], "http01", http01,
-		"dns01", dns01, NULL);
+		"dns01", dns01, "looked", looked, "turned", turned, "trouble",
+		doubt_trouble(w->doubt), NULL);
 	redis_commandv(w->redis, NULL, NULL, "EXPIRE", row, KEEP_ROW_S, NULL);
 	redis_commandv(w->redis, NULL, NULL, "ZADD", all, now, w->name, NULL);
+}
+
+static void doubt_read(void *arg, int err, const struct reply *reply)
+{
+	struct nodes *n = arg;
+
+	n->asking_doubt = false;
+	if (n->freed)
+		free_if_over(n);
+	else if (!err)
+		doubt_set(n->w->doubt, reply_str(reply, NULL) != NULL);
+}
+
+static void read_doubt(struct nodes *n)
+{
+	_mem_free_ char *key = mem_printf("%sdoubt", redis_prefix(n->w->redis));
+
+	if (n->asking_doubt || !n->w->doubt)
+		return;
+	n->asking_doubt = true;
+	redis_commandv(n->w->redis, doubt_read, n, "GET", key, NULL);
 }
 
 static void on_beat(uv_timer_t *t)
@@ -177,6 +204,7 @@ static void on_beat(uv_timer_t *t)
 	if (!redis_is_up(n->w->redis))
 		return;
 	say_alive(n);
+	read_doubt(n);
 	if (n->busy)
 		return;
 	n->busy = true;

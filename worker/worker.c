@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/authorities.h"
+#include "worker/doubt.h"
 #include "worker/health.h"
 #include "worker/jobs/again.h"
 #include "worker/jobs/issue.h"
@@ -122,7 +123,6 @@ static void on_redis(void *arg, bool up, const struct why *why)
 		LOG(WARN, "redis_down", LF("why", why->text));
 		return;
 	}
-	w->redis_back_ms = w->redis_lost_ms ? clock_wall_ms() : 0;
 	LOG(INFO, "redis_up", LF("at", redis_server(w->redis, at, sizeof at)));
 	if (w->nodes)
 		nodes_beat(w->nodes);
@@ -147,14 +147,17 @@ static void fill_policies(struct worker *w)
 {
 	const struct config *c = w->config;
 
-	w->look_policy = (struct look_policy){
+	w->diagnose_policy = (struct diagnose_policy){
 		.zones = (const char *const *)c->challenges.zones.items,
 		.zones_n = c->challenges.zones.n,
 		.label_key = w->label_key,
 		.trust_target_cname = c->challenges.trust_target_cname,
 		.target_tenant = target_tenant,
 		.arg = w->config,
+		.confirm_ms = c->scheduler.confirm_after_ms,
 	};
+	w->deep_every_ms = c->scheduler.deep_every_ms;
+	w->departed_after_ms = c->scheduler.departed_after_ms;
 	w->needs_policy = (struct needs_policy){.verify_every_ms = c->scheduler.verify_every_ms,
 		.verify_fast_ms = c->scheduler.verify_fast_ms};
 }
@@ -217,6 +220,7 @@ static int start_job_parts(struct worker *w, struct why *why)
 	if (!(w->config->worker.roles & ROLE_JOBS))
 		return 0;
 	lookups_start(w);
+	w->doubt = doubt_new(w);
 	w->node_client = http_client_new(&w->loop, &plain);
 	if (w->config->redis.replicas)
 		w->barrier = barrier_new(&w->loop, &w->redis_options, w->config->redis.replicas,
@@ -361,6 +365,7 @@ void worker_stop(struct worker *w)
 	notify_close(w->notify);
 	again_cancel_all(w);
 	authorities_free(w->authorities);
+	doubt_free(mem_steal(w->doubt));
 	lookups_stop(w);
 	http_client_free(w->node_client);
 	barrier_free(w->barrier);

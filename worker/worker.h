@@ -14,7 +14,7 @@
 #include "common/redis.h"
 #include "common/vault.h"
 #include "worker/acme/acme.h"
-#include "worker/jobs/look.h"
+#include "worker/diagnose/diagnose.h"
 
 #include <uv.h>
 
@@ -27,6 +27,7 @@ struct pool;
 struct dns_exchanger;
 struct authorities;
 struct nodes;
+struct doubt;
 struct again;
 struct notify;
 
@@ -40,13 +41,15 @@ struct worker {
 	struct barrier *barrier;
 	struct vault *vault; /* NULL without the role jobs */
 	uint8_t label_key[LABEL_KEY_BYTES];
-	struct look_policy look_policy;
+	struct diagnose_policy diagnose_policy;
 	struct needs_policy needs_policy;
+	int64_t deep_every_ms, departed_after_ms;
 	struct dns_exchanger *exchanger; /* questions to single servers */
 	struct resolver *resolver;
 	struct survey *survey;           /* every authoritative server of a name */
 	struct http_client *node_client; /* plain HTTP to the fleet's own responders */
 	struct authorities *authorities; /* worker/authorities.h */
+	struct doubt *doubt;             /* worker/doubt.h: whether the fleet suspects itself */
 	struct nodes *nodes;             /* worker/nodes.h: who answers challenges in the fleet */
 	struct pool *pools[2];           /* by enum queue_id; NULL without the role jobs */
 	struct responders *responders;
@@ -58,7 +61,6 @@ struct worker {
 	int pools_left;        /* pools that still drain */
 	struct again *agains;  /* writes that wait for Redis: worker/jobs/again.h */
 	int64_t redis_lost_ms; /* when the connection was last seen to break; Unix time */
-	int64_t redis_back_ms; /* when it was last made; 0: for the first time */
 	int exit_status;
 };
 

@@ -1,7 +1,9 @@
 #!lua flags=no-writes
 -- fleet ALIVE_MS : how the fleet does, in a few dozen bounded looks:
 -- [now, workers that gave a sign within ALIVE_MS, requests waiting, age of the oldest (ms), endpoints, open alerts,
---  and for verify and issue each: running, parked, how long the oldest due job has waited (ms)]
+--  and for verify and issue each: running, parked, how long the oldest due job has waited (ms),
+--  names that the workers looked at of late, and of these turned from some CAN to none; workers whose resolver fails,
+--  that see a DS at our challenge zone, that do not see it delegated]
 --#include "_base.lua"
 if #ARGV ~= 1 then
 	fail('EINVAL', 'fleet needs the age of a living worker')
@@ -34,6 +36,26 @@ local function late(q)
 	return NOW - oldest
 end
 
+-- What the rows of the living workers say of themselves, 256 at most.
+local function workers_say(out)
+	local n = {0, 0, 0, 0, 0}
+	local troubles = {resolver = 3, zone_ds = 4, zone_not_delegated = 5}
+	local alive = redis.call('ZRANGEBYSCORE', P .. 'workers', NOW - ALIVE, '+inf', 'LIMIT', 0, 256)
+	for _, name in ipairs(alive) do
+		local row = is_type(P .. 'w:' .. name, 'hash') and
+			redis.call('HMGET', P .. 'w:' .. name, 'looked', 'turned', 'trouble') or {}
+		n[1] = n[1] + (tonumber(row[1] or nil) or 0)
+		n[2] = n[2] + (tonumber(row[2] or nil) or 0)
+		local kind = troubles[row[3] or '']
+		if kind then
+			n[kind] = n[kind] + 1
+		end
+	end
+	for _, count in ipairs(n) do
+		out[#out + 1] = count
+	end
+end
+
 local first = redis.call('XRANGE', P .. 'requests', '-', '+', 'COUNT', 1)[1]
 local age = first and math.max(0, NOW - tonumber(first[1]:match('^%d+'))) or 0
 local out = {NOW, redis.call('ZCOUNT', P .. 'workers', NOW - ALIVE, '+inf'), redis.call('XLEN', P .. 'requests'), age,
@@ -43,4 +65,5 @@ for _, q in ipairs({'verify', 'issue'}) do
 	out[#out + 1] = count('parked:' .. q)
 	out[#out + 1] = late(q)
 end
+workers_say(out)
 return out

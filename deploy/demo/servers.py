@@ -370,10 +370,13 @@ class Pebble(Server):
 # --- Knot, the customers' DNS
 
 class Knot(Server):
-    """Authoritative for `zones`; records are put and taken away at once, as at a DNS provider."""
+    """Authoritative for `zones`; records are put and taken away at once, as at a DNS provider.
+
+    It is the root too, and delegates the zones, and what else `delegate` names (zone -> its name servers), to itself.
+    """
     name = "knot"
 
-    def __init__(self, folder, zones):
+    def __init__(self, folder, zones, delegate=None):
         super().__init__(folder)
         self.port = free_port()
         self.zones = [z.rstrip(".") for z in zones]
@@ -381,6 +384,16 @@ class Knot(Server):
         for zone in self.zones:
             self.write(f"{zone}.zone", f"$ORIGIN {zone}.\n$TTL 1\n"
                        f"@ SOA ns hostmaster 1 3600 600 86400 1\n@ NS ns\nns A {LOOPBACK}\n")
+        cuts = {**{zone: [f"ns.{zone}"] for zone in self.zones}, **(delegate or {})}
+        self.write("root.zone", f"$ORIGIN .\n$TTL 1\n@ SOA ns-of-root. hostmaster. 1 3600 600 86400 1\n@ NS ns-of-root.\n"
+                   f"ns-of-root. A {LOOPBACK}\n" + "".join(
+                       f"{zone}. NS {ns}.\n{ns}. A {LOOPBACK}\n" for zone, servers in cuts.items() for ns in servers
+                       if not any(zone.endswith("." + above) for above in self.zones)))
+        for zone, servers in (delegate or {}).items():
+            above = [z for z in self.zones if zone.endswith("." + z)]
+            if above:
+                with open(self.path(f"{above[0]}.zone"), "a", encoding="ascii") as f:
+                    f.writelines(f"{zone}. NS {ns}.\n{ns}. A {LOOPBACK}\n" for ns in servers)
         os.makedirs(self.path("db"), exist_ok=True)
         conf = (f'server:\n  rundir: "{folder}"\n  listen: {LOOPBACK}@{self.port}\n'
                 f"  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n"
@@ -388,7 +401,7 @@ class Knot(Server):
                 "log:\n  - target: stderr\n    any: notice\n"
                 f'template:\n  - id: default\n    storage: "{folder}"\n    file: "%s.zone"\n'
                 "    zonefile-sync: -1\n    journal-content: none\n    zonefile-load: whole\n"
-                "zone:\n" + "".join(f"  - domain: {z}\n" for z in self.zones))
+                'zone:\n  - domain: .\n    file: "root.zone"\n' + "".join(f"  - domain: {z}\n" for z in self.zones))
         self.argv = ["knotd", "-c", self.write("knot.conf", conf)]
 
     def ready(self):

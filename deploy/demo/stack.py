@@ -162,11 +162,13 @@ class Stack:
         self._write_config()
 
     def _make_dns(self):
-        self.knot = Knot(self.path("knot"), self._zones)
+        self.knot = Knot(self.path("knot"), self._zones, {CHALLENGE_ZONE: [ns for ns, *_ in self.nameservers()]})
         stubs = {zone: [(LOOPBACK, self.knot.port)] for zone in self._zones}
         if self.worker_ports:
             stubs[CHALLENGE_ZONE] = [(LOOPBACK, dns) for _, dns in self.worker_ports]
-        self.unbound = Unbound(self.path("unbound"), stubs)
+        # The top-level domain is asked for CAA, and has none.
+        self.unbound = Unbound(self.path("unbound"), stubs,
+                               'server:\n  local-data: "test. 1 IN SOA localhost. root.localhost. 1 1 1 1 1"\n')
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -208,7 +210,9 @@ class Stack:
                 "zones": [CHALLENGE_ZONE], "label_key_file": self.path("label.key"),
                 "nameservers": [{"name": ns, "addresses": [f"{host}:{port}"]} for ns, host, port in self.nameservers()],
                 "dns_provider": "builtin"},
-            "resolver": {"servers": [f"{LOOPBACK}:{self.unbound.port}"], "timeout": "3s"},
+            "resolver": {"servers": [f"{LOOPBACK}:{self.unbound.port}"], "timeout": "3s",
+                         **({} if self.zoo else {"roots": [f"{LOOPBACK}:{self.knot.port}"],
+                                                 "authoritative_port": self.knot.port, "per_server": 10000})},
             # Everything here is on loopback, where a worker would otherwise refuse to be sent.
             "network": {"allow": ["127.0.0.0/8"]},
             **(self.zoo.config() if self.zoo else {}),

@@ -452,6 +452,11 @@ static void verdict_part(const struct facts *f, const struct view *view, struct 
 	}
 	table_flush(&t, view, out);
 	table_release(&t);
+	facts_choices(f, view, 2, out);
+	if (!v->diagnoses_n)
+		return;
+	title(out, view, "Findings");
+	facts_findings(f, view, 2, out);
 }
 
 static void issuance_part(const struct facts *f, const struct view *view, struct buf *out)

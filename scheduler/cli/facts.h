@@ -41,6 +41,10 @@ void facts_timeline(struct facts *f, const void *bytes, size_t n);
 void facts_page(const struct facts *f, const struct view *view, struct buf *out);
 /** The records to create, with what was seen of each. */
 void facts_records(const struct facts *f, const struct view *view, size_t indent, struct buf *out);
+/** What is wrong, each with what was expected and found, the edit, the effect and the next look. */
+void facts_findings(const struct facts *f, const struct view *view, size_t indent, struct buf *out);
+/** By which challenge each name would be validated, and why. */
+void facts_choices(const struct facts *f, const struct view *view, size_t indent, struct buf *out);
 /** Lines of a zone file. */
 void facts_zone(const struct facts *f, struct buf *out);
 void facts_certificate(
@@ -62,6 +66,8 @@ bool facts_records_right(const struct facts *f);
 /* JSON (facts_json.c): a new reference. `whole` adds records, findings, jobs and timeline. */
 json_t *facts_json(const struct facts *f, bool whole);
 json_t *facts_records_json(const struct facts *f);
+json_t *facts_findings_json(const struct facts *f);
+json_t *facts_choice_json(const struct facts *f, const char *name);
 json_t *facts_certificate_json(const struct facts *f);
 json_t *facts_job_json(const struct facts *f, enum queue_id q);
 /** Text made valid UTF-8. */

@@ -53,8 +53,9 @@ json_t *facts_records_json(const struct facts *f)
 	return all;
 }
 
-static json_t *dns_json(const struct endpoint *e)
+static json_t *dns_json(const struct facts *f)
 {
+	const struct endpoint *e = &f->endpoint;
 	const struct endpoint_verdict *v = &e->verdict;
 	json_t *names = json_array();
 
@@ -64,14 +65,16 @@ static json_t *dns_json(const struct endpoint *e)
 	}
 	for (size_t i = 0; i < v->names_n; i++) {
 		const struct name_verdict *n = &v->names[i];
-		json_array_append_new(names,
-			json_pack("{s:o s:s s:s s:s s:b}", "name", json_text(n->name), "http-01",
-				words_verdict(n->http01), "dns-01", words_verdict(n->dns01),
-				"claim", words_claim(n->claim), "proven", n->proven));
+		json_array_append_new(
+			names, json_pack("{s:o s:s s:s s:s s:b s:o}", "name", json_text(n->name),
+				       "http-01", words_verdict(n->http01), "dns-01",
+				       words_verdict(n->dns01), "claim", words_claim(n->claim),
+				       "proven", n->proven, "uses", facts_choice_json(f, n->name)));
 	}
-	return json_pack("{s:o s:o s:I s:I s:o}", "looked", json_time(v->looked_ms), "changed",
-		json_time(v->changed_ms), "unchanged_looks", (json_int_t)v->unchanged_looks,
-		"generation", (json_int_t)v->generation, "names", names);
+	return json_pack("{s:o s:o s:o s:b s:I s:I s:o}", "looked", json_time(v->looked_ms), "deep",
+		json_time(v->deep_ms), "changed", json_time(v->changed_ms), "frozen", v->frozen,
+		"unchanged_looks", (json_int_t)v->unchanged_looks, "generation",
+		(json_int_t)v->generation, "names", names);
 }
 
 static const char *cert_status(const struct facts *f)
@@ -156,7 +159,8 @@ static void add_whole(const struct facts *f, json_t *j)
 					  "what", json_text(f->timeline[i].what), "text",
 					  json_text(f->timeline[i].text)));
 	json_object_set_new(j, "records", f->no_records ? json_null() : facts_records_json(f));
-	json_object_set_new(j, "dns", dns_json(&f->endpoint));
+	json_object_set_new(j, "findings", facts_findings_json(f));
+	json_object_set_new(j, "dns", dns_json(f));
 	json_object_set_new(j, "issuance", issuance_json(&f->endpoint));
 	json_object_set_new(j, "jobs", jobs);
 	json_object_set_new(j, "timeline", timeline);

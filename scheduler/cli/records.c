@@ -23,14 +23,19 @@ static void table_out(struct cli *cli, const struct facts *f, bool head)
 		buf_addc(&text, '\n');
 	}
 	facts_records(f, &cli->view, head ? 2 : 0, &text);
+	if (f->endpoint.has_verdict && f->endpoint.verdict.diagnoses_n) {
+		buf_addc(&text, '\n');
+		facts_findings(f, &cli->view, head ? 2 : 0, &text);
+	}
 	cli_emit(cli, &text);
 }
 
 static json_t *json_of(const struct facts *f)
 {
-	return json_pack("{s:o s:o s:b s:o}", "endpoint", json_text(f->endpoint.config.id),
+	return json_pack("{s:o s:o s:b s:o s:o}", "endpoint", json_text(f->endpoint.config.id),
 		"looked", json_time(f->endpoint.has_verdict ? f->endpoint.verdict.looked_ms : 0),
-		"right", facts_records_right(f), "records", facts_records_json(f));
+		"right", facts_records_right(f), "records", facts_records_json(f), "findings",
+		facts_findings_json(f));
 }
 
 static int records_of(

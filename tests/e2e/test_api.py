@@ -108,6 +108,7 @@ def test_pages_etags_and_order(stack, ops, patience):
     for i in ids:
         assert ops("POST", "/v1/endpoints", {"names": [f"{i}.internal.test"], "type": "internal", "id": i})[0] == 201
     wait_until("the index to have them", lambda: ops("GET", "/v1/endpoints?q=page")[1]["total"] == 7, 10 * patience)
+    stack.wait_states("waiting_dns", ids, 30 * patience)
     for sort in ("id", "expiry", "trouble"):
         seen, after = [], ""
         while after is not None:

@@ -43,6 +43,7 @@ def test_traffic_alone_proves_nothing(claims, patience):
     claims.knot.add((name, "CNAME", TARGET + "."))
     before = claims.pebble.orders_added()
     claims.cli("endpoint", "add", name, "--type", "external", "--target", TARGET, "--tenant", "mallory", "--id", "dangling")
+    claims.wait_states("waiting_dns", ["dangling"], 30 * patience)
     end = time.monotonic() + 5
     while time.monotonic() < end:
         assert state(claims, "dangling") not in ("active", "provisioning")

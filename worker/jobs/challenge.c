@@ -160,7 +160,7 @@ static void ask_dns(struct worker *w, const char *tenant, const struct acme_chal
 	char label[LABEL_SIZE], name[NAME_SIZE];
 
 	label_make(w->label_key, tenant, c->name, label);
-	snprintf(name, sizeof name, "%s.%s", label, w->look_policy.zones[0]);
+	snprintf(name, sizeof name, "%s.%s", label, w->diagnose_policy.zones[0]);
 	dns_ask_txt(w->exchanger, node, name, ASK_TIMEOUT_MS, on_txt, a);
 }
 

@@ -1,5 +1,6 @@
 #include "worker/jobs/events.h"
 
+#include "common/diagnosis.h"
 #include "common/mp.h"
 
 static size_t open_data(struct buf *out, const struct endpoint *e)
@@ -102,6 +103,30 @@ static void put_look(struct buf *out, const char *key, const struct record_look 
 	mp_map_close(out, map);
 }
 
+static void put_findings(struct buf *out, const struct endpoint_verdict *v)
+{
+	size_t all, one;
+
+	mp_key(out, "findings");
+	all = mp_array_open(out);
+	for (size_t i = 0; i < v->diagnoses_n; i++) {
+		const struct diagnosis *d = &v->diagnoses[i];
+		_buf_release_ struct buf text = BUF_INIT(2048);
+
+		diagnosis_sentence(d, &text);
+		one = mp_map_open(out);
+		mp_key_str(out, "code", d->code);
+		mp_key_str(out, "severity", diagnosis_severity_word(d->severity));
+		mp_key_str(out, "actor", diagnosis_actor_word(d->actor));
+		mp_key_str(out, "name", d->name);
+		mp_key_str(out, "text", buf_cstr(&text));
+		mp_key_str(out, "fix", d->fix);
+		mp_key_int(out, "effect", d->effect_ms);
+		mp_map_close(out, one);
+	}
+	mp_array_close(out, all);
+}
+
 void event_dns(struct buf *out, const struct endpoint *e)
 {
 	static const char *const claims[] = {"unproven", "held", "held_elsewhere"};
@@ -120,5 +145,6 @@ void event_dns(struct buf *out, const struct endpoint *e)
 		mp_map_close(out, one);
 	}
 	mp_array_close(out, names);
+	put_findings(out, &e->verdict);
 	mp_map_close(out, map);
 }

@@ -288,7 +288,7 @@ static void on_claims(void *arg, int err, const struct queue_claim_result *resul
 	if (!issue_resume(s))
 		return;
 	if (err) {
-		issue_redis_failed(s, err, "the claims of the names could not be read");
+		fail_with(s, ACME_BACKOFF, "redis", "the claims of the names could not be read");
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -354,7 +354,10 @@ static void begin_remove(struct issue *s)
 static bool choose_authority(struct issue *s)
 {
 	const struct endpoint *e = &s->job->endpoint;
-	const char *wanted = s->intent == INTENT_REVOKE ? e->cert.authority : e->config.authority;
+	/* CAA may bar the first. */
+	const char *open =
+		e->config.authority[0] || !e->has_verdict ? e->config.authority : e->verdict.via;
+	const char *wanted = s->intent == INTENT_REVOKE ? e->cert.authority : open;
 	const char *name = authorities_name(s->w->authorities, wanted);
 
 	snprintf(s->authority, sizeof s->authority, "%s", name ? name : wanted);

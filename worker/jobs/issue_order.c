@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define ORDER_DEADLINE_MS (30 * CLOCK_MINUTE_MS)
-#define OUTAGE_ECHO_MS    (30 * CLOCK_SECOND_MS) /* CAs' resolvers keep a SERVFAIL for a while */
 
 /* --- hooks */
 
@@ -183,10 +182,27 @@ static bool order_without_rejected(struct issue *s, const struct acme_failure *f
 	return true;
 }
 
+/* The next that CAA does not bar for any of the names. */
+static const char *next_authority(const struct issue *s)
+{
+	const struct endpoint *e = &s->job->endpoint;
+	const char *next = s->authority;
+
+	while ((next = authorities_after(s->w->authorities, next))) {
+		bool barred = false;
+
+		for (size_t i = 0; e->has_verdict && i < s->names_n; i++)
+			barred = barred || endpoint_barred(&e->verdict, s->names[i], next);
+		if (!barred)
+			return next;
+	}
+	return NULL;
+}
+
 /* Another authority is tried when this one will not, or is in trouble of its own making. */
 static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 {
-	const char *next = authorities_after(s->w->authorities, s->authority);
+	const char *next = next_authority(s);
 	bool chosen = s->job->endpoint.config.authority[0] != '\0';
 
 	if (chosen || !next ||
@@ -205,19 +221,18 @@ static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 static bool was_our_outage(const struct issue *s)
 {
 	return s->w->redis_lost_ms >= s->ordered_ms ||
-	       s->w->redis_back_ms >= s->ordered_ms - OUTAGE_ECHO_MS ||
 	       nodes_silent_ms(s->w->nodes) >= s->ordered_ms;
 }
 
-/* What the order wanted of Redis while it was away: it goes on where it stands. */
-static bool redis_failed(const struct issue *s, const struct acme_failure *f)
+/* The verdict says that it can, and no finding says why not. */
+static bool nothing_explains(const struct issue *s, const struct acme_failure *f)
 {
-	static const char *const codes[] = {"checkpoint_failed", "publish_failed", "account_store"};
+	const struct endpoint *e = &s->job->endpoint;
+	enum challenge_type type =
+		!strcmp(f->failed_type, "http-01") ? CHALLENGE_HTTP01 : CHALLENGE_DNS01;
 
-	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
-		if (!strcmp(f->code, codes[i]))
-			return s->w->redis_lost_ms >= s->ordered_ms;
-	return false;
+	return f->failed_name[0] && e->has_verdict && e->verdict.generation == e->generation &&
+	       endpoint_verdict_by(&e->verdict, f->failed_name, s->authority, type) == VERDICT_CAN;
 }
 
 /* While Redis was away, or a responder silent, the CA could not be answered: what it found is not
@@ -229,6 +244,8 @@ static void fail_order(struct issue *s, const struct acme_failure *f)
 	if (f->class == ACME_OWNER && was_our_outage(s)) {
 		ours.class = ACME_BACKOFF;
 		snprintf(ours.code, sizeof ours.code, "our_outage");
+	} else if (f->class == ACME_OWNER && nothing_explains(s, f)) {
+		snprintf(ours.code, sizeof ours.code, "ca_disagrees");
 	}
 	issue_fail(s, &ours);
 }
@@ -252,10 +269,6 @@ static void on_order(void *arg, struct acme_result *r)
 	if (r->ok) {
 		if (!issue_take_certificate(s, r))
 			issue_after_order(s);
-		return;
-	}
-	if (redis_failed(s, f)) {
-		issue_redis_failed(s, CF_ECONN, f->detail);
 		return;
 	}
 	if ((f->n_rejected && order_without_rejected(s, f)) || order_elsewhere(s, f) ||

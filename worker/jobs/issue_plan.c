@@ -117,7 +117,9 @@ void issue_note_failure(struct endpoint *e, const char *authority, const struct 
 	i->next_ms = now_ms + wait_for(e, f, now_ms, jitter);
 	snprintf(i->code, sizeof i->code, "%.*s", ENDPOINT_CODE_MAX, f->code);
 	snprintf(i->detail, sizeof i->detail, "%s: %.440s", authority, f->detail);
-	snprintf(i->actor, sizeof i->actor, "%s", actor_of(f->class));
+	/* The wait for what nothing explains does not end because something changed. */
+	snprintf(i->actor, sizeof i->actor, "%s",
+		!strcmp(i->code, "ca_disagrees") ? "authority" : actor_of(f->class));
 }
 
 void issue_note_window(struct endpoint_cert *x, int64_t start_ms, int64_t end_ms, int64_t again_ms,

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "worker/diagnose/diagnose.h"
 #include "worker/jobs/verify_internal.h"
 #include "worker/pool.h"
 #include "worker/worker.h"
@@ -37,6 +38,18 @@ static void end(struct verify *v)
 
 /* --- claims */
 
+static void say_held(struct verify *v, size_t index)
+{
+	_mem_free_ struct diagnosis *d = mem_zalloc(sizeof *d);
+	const struct diagnose_case c = {.config = &v->job->endpoint.config,
+		.name = v->verdict.names[index].name,
+		.policy = &v->w->diagnose_policy,
+		.now_ms = clock_wall_ms()};
+
+	diagnose_held(&c, d);
+	verify_add_diagnosis(&v->verdict, d);
+}
+
 static void on_claims(void *arg, int err, const struct queue_claim_result *results, size_t n)
 {
 	struct verify *v = arg;
@@ -55,8 +68,11 @@ static void on_claims(void *arg, int err, const struct queue_claim_result *resul
 		job_release(job, clock_wall_ms() + CLOCK_SECOND_MS, "claims could not be read");
 		return;
 	}
-	for (size_t i = 0; i < n && i < v->verdict.names_n; i++)
+	for (size_t i = 0; i < n && i < v->verdict.names_n; i++) {
 		v->verdict.names[i].claim = results[i].claim;
+		if (results[i].claim == CLAIM_ELSEWHERE)
+			say_held(v, i);
+	}
 	end(v);
 }
 
@@ -90,19 +106,13 @@ static bool claims_settled(const struct verify *v)
 	return true;
 }
 
-void verify_judge(struct verify *v)
+void verify_judged(struct verify *v)
 {
-	const struct endpoint_config *c = &v->job->endpoint.config;
-
-	v->verdict.names = mem_array(c->names_n, sizeof *v->verdict.names);
-	v->verdict.names_n = c->names_n;
-	for (size_t i = 0; i < c->names_n; i++)
-		look_judge(c, &v->w->look_policy, &v->seen[i], &v->verdict.names[i]);
 	if (!claims_settled(v)) {
 		ask_claims(v);
 		return;
 	}
-	for (size_t i = 0; i < c->names_n; i++)
+	for (size_t i = 0; i < v->verdict.names_n; i++)
 		v->verdict.names[i].claim = CLAIM_HELD;
 	end(v);
 }
@@ -119,7 +129,7 @@ static void verify_start(struct job *job)
 		job_finish(job, outcome_new());
 		return;
 	}
-	verify_ask_all(v);
+	verify_look(v);
 }
 
 const struct job_kind verify_kind = {

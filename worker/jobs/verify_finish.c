@@ -3,6 +3,8 @@
 #include "common/event.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "worker/authorities.h"
+#include "worker/doubt.h"
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/events.h"
 #include "worker/jobs/verify_internal.h"
@@ -15,80 +17,133 @@
 #define VERDICT_BYTES_MAX (128u << 10)
 #define SOON_MS           2000
 
-static bool verdict_changed(const struct endpoint *e, const struct endpoint_verdict *v)
+static bool same_record(const struct record_look *a, const struct record_look *b)
 {
-	if (!e->has_verdict || e->verdict.generation != e->generation ||
-		e->verdict.names_n != v->names_n)
-		return true;
-	for (size_t i = 0; i < v->names_n; i++)
-		if (!look_same(&e->verdict.names[i], &v->names[i]))
-			return true;
-	return false;
+	return a->status == b->status && !strcmp(a->code, b->code) &&
+	       !strcmp(a->observed, b->observed) && !a->bad_since_ms == !b->bad_since_ms;
 }
 
-static void date_verdict(struct verify *v, bool changed, int64_t now)
+static bool same_name(const struct name_verdict *a, const struct name_verdict *b)
+{
+	return !strcmp(a->name, b->name) && same_record(&a->traffic, &b->traffic) &&
+	       same_record(&a->challenge, &b->challenge) && a->http01 == b->http01 &&
+	       a->dns01 == b->dns01 && a->claim == b->claim && a->proven == b->proven;
+}
+
+static bool same_bar(const struct verdict_bar *a, const struct verdict_bar *b)
+{
+	return a->name == b->name && !strcmp(a->authority, b->authority) &&
+	       a->http01 == b->http01 && a->dns01 == b->dns01;
+}
+
+bool verify_same(const struct endpoint_verdict *a, const struct endpoint_verdict *b)
+{
+	if (a->names_n != b->names_n || a->bars_n != b->bars_n ||
+		a->diagnoses_n != b->diagnoses_n || a->departed != b->departed)
+		return false;
+	for (size_t i = 0; i < a->names_n; i++)
+		if (!same_name(&a->names[i], &b->names[i]))
+			return false;
+	for (size_t i = 0; i < a->bars_n; i++)
+		if (!same_bar(&a->bars[i], &b->bars[i]))
+			return false;
+	for (size_t i = 0; i < a->diagnoses_n; i++)
+		if (!diagnosis_same(&a->diagnoses[i], &b->diagnoses[i]))
+			return false;
+	return true;
+}
+
+/* --- what follows from the endpoint as a whole */
+
+/* All records gone for long: the owner left. Blind looks change nothing. */
+static void judge_departure(struct verify *v, int64_t now)
 {
 	const struct endpoint *e = &v->job->endpoint;
+	int64_t since = e->has_verdict ? e->verdict.gone_ms : 0;
 
-	v->verdict.looked_ms = now;
-	v->verdict.generation = e->generation;
-	v->verdict.changed_ms = changed ? now : e->verdict.changed_ms;
-	v->verdict.unchanged_looks = changed ? 0 : e->verdict.unchanged_looks + 1;
+	if (!v->blind)
+		since = !v->gone ? 0 : since ? since : now;
+	v->verdict.gone_ms = since;
+	v->verdict.departed = since && e->has_cert && now - since >= v->w->departed_after_ms;
 }
 
-/* --- conditions: what would break the next renewal */
-
-static void describe(
-	const struct endpoint *e, const struct owner_record *r, int64_t now, struct condition *c)
-{
-	const struct endpoint_cert *x = &e->cert;
-	char when[CLOCK_RFC3339_LEN], again[CLOCK_RFC3339_LEN];
-	const char *seen = r->look->observed[0] ? r->look->observed : "nothing";
-
-	c->code = r->look->code;
-	c->severity = condition_severity(x->not_before_ms, x->not_after_ms, now);
-	c->actor = "owner";
-	c->deadline_ms = x->not_after_ms;
-	snprintf(c->text, sizeof c->text,
-		"%s: expected CNAME %s, found %s. The renewal due at %s will fail; the certificate "
-		"ends at %s.",
-		r->owner, r->target, seen, clock_rfc3339(x->renew_at_ms, when),
-		clock_rfc3339(x->not_after_ms, again));
-	snprintf(c->fix, sizeof c->fix, "create: %s CNAME %s", r->owner, r->target);
-	snprintf(c->next, sizeof c->next, "DNS is looked at again by itself");
-}
-
-/* A record that is missing or wrong matters when no other challenge type is left for its name. */
-static bool hurts(const struct name_verdict *n)
+static bool cannot(const struct name_verdict *n)
 {
 	return n->dns01 == VERDICT_CANNOT && n->http01 == VERDICT_CANNOT;
 }
 
-static bool listed(const struct condition *c, size_t n, const char *code)
+/* While the fleet doubts itself nothing turns into CANNOT. */
+static void count_turned(struct verify *v)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(c[i].code, code))
-			return true;
-	return false;
+	const struct endpoint *e = &v->job->endpoint;
+
+	for (size_t i = 0; i < v->verdict.names_n; i++) {
+		struct name_verdict *now = &v->verdict.names[i];
+		const struct name_verdict *before =
+			e->has_verdict ? endpoint_verdict_of(&e->verdict, now->name) : NULL;
+
+		if (!before || !cannot(now) || cannot(before))
+			continue;
+		v->turned++;
+		if (!doubt_is_on(v->w->doubt))
+			continue;
+		now->dns01 = before->dns01;
+		now->http01 = before->http01;
+		v->verdict.frozen = true;
+	}
+	doubt_count(v->w->doubt, (unsigned)v->verdict.names_n, v->turned);
 }
 
-static size_t find_conditions(
-	struct worker *w, const struct endpoint *e, int64_t now, struct condition *out)
+/* What was seen by connecting stays until it is looked at again. */
+static void keep_probed(struct verify *v)
 {
-	_mem_free_ struct owner_record *records = NULL;
-	size_t n = endpoint_records(e, w->label_key, w->look_policy.zones[0], &records), found = 0;
+	const struct endpoint *e = &v->job->endpoint;
 
-	for (size_t i = 0; e->has_cert && !e->cert.revoked_ms && i < n && found < CONDITIONS_MAX;
-		i++) {
-		const struct name_verdict *v = endpoint_verdict_of(&e->verdict, records[i].name);
-		const struct record_look *l = records[i].look;
+	for (size_t i = 0; e->has_verdict && i < e->verdict.diagnoses_n; i++) {
+		const struct diagnosis *d = &e->verdict.diagnoses[i];
+		const struct diagnosis_kind *k = diagnosis_kind(d->code);
 
-		if (!v || !l || !hurts(v) || !l->code[0] || l->status == RECORD_ERROR ||
-			listed(out, found, l->code))
-			continue;
-		describe(e, &records[i], now, &out[found++]);
+		if (k && k->probed)
+			verify_add_diagnosis(&v->verdict, d);
 	}
-	return found;
+}
+
+static bool date_verdict(struct verify *v, int64_t now)
+{
+	const struct endpoint *e = &v->job->endpoint;
+	bool changed;
+
+	v->verdict.looked_ms = now;
+	v->verdict.deep_ms = v->deep && !v->shallow ? now : e->has_verdict ? e->verdict.deep_ms : 0;
+	v->verdict.generation = e->generation;
+	changed = !e->has_verdict || e->verdict.generation != e->generation ||
+		  !verify_same(&e->verdict, &v->verdict);
+	v->verdict.changed_ms = changed ? now : e->verdict.changed_ms;
+	v->verdict.unchanged_looks = changed ? 0 : e->verdict.unchanged_looks + 1;
+	return changed;
+}
+
+void verify_choose(struct worker *w, struct endpoint *e)
+{
+	struct endpoint_verdict *v = &e->verdict;
+	enum endpoint_ready best = READY_NO;
+	const char *chosen = NULL;
+
+	v->via[0] = '\0';
+	if (!v->bars_n)
+		return;
+	for (const char *a = authorities_name(w->authorities, e->config.authority); a;
+		a = authorities_after(w->authorities, a)) {
+		enum endpoint_ready ready = endpoint_ready_by(e, a);
+
+		if (!chosen || ready > best) {
+			chosen = a;
+			best = ready;
+		}
+		if (e->config.authority[0])
+			break;
+	}
+	snprintf(v->via, sizeof v->via, "%s", chosen ? chosen : "");
 }
 
 /* --- the plan */
@@ -139,33 +194,58 @@ static void put_verdict(struct outcome *o, const struct endpoint_verdict *v)
 		outcome_set_buf(o, "v", &b);
 }
 
-void verify_finish(struct verify *v)
+static void put_conditions(struct verify *v, struct outcome *o, int64_t now, int64_t next_ms)
 {
 	struct job *job = v->job;
-	struct endpoint *e = &job->endpoint;
-	struct outcome *o = outcome_new();
 	struct condition conditions[CONDITIONS_MAX] = {0};
-	int64_t now = clock_wall_ms();
-	bool changed = verdict_changed(e, &v->verdict);
-	char code[ENDPOINT_CODE_MAX + 1];
-	struct need next;
+	size_t n;
 
-	date_verdict(v, changed, now);
+	if (v->blind)
+		return;
+	n = verify_conditions(&job->endpoint, now, next_ms, conditions);
+	conditions_update(o, "av", &job->conditions, job->id, job->endpoint.config.tenant,
+		conditions, n, now);
+}
+
+/* The endpoint as it is from now on; its former verdict goes. */
+static bool adopt(struct verify *v, int64_t now)
+{
+	struct endpoint *e = &v->job->endpoint;
+	bool changed;
+
+	judge_departure(v, now);
+	count_turned(v);
+	keep_probed(v);
+	changed = date_verdict(v, now);
 	verify_forget(v);
 	endpoint_verdict_release(&e->verdict);
 	e->verdict = v->verdict;
 	v->verdict = (struct endpoint_verdict){0};
 	e->has_verdict = true;
+	verify_choose(v->w, e);
 	e->jobs[QUEUE_VERIFY].where = JOB_NONE;
+	return changed;
+}
+
+void verify_finish(struct verify *v)
+{
+	struct job *job = v->job;
+	struct endpoint *e = &job->endpoint;
+	struct outcome *o = outcome_new();
+	int64_t now = clock_wall_ms();
+	bool changed = adopt(v, now);
+	char code[ENDPOINT_CODE_MAX + 1];
+	struct need next = needs_verify(e, &v->w->needs_policy, now, needs_jitter(job->id));
+
+	for (size_t i = 0; i < e->verdict.diagnoses_n; i++)
+		e->verdict.diagnoses[i].next_check_ms = next.due_ms;
 	put_verdict(o, &e->verdict);
 	metric_inc(&stats_looks, LABELS(endpoint_ready(e) == READY_YES ? "right" : "waiting"));
 	if (changed)
 		tell_change(o, job, now);
-	next = needs_verify(e, &v->w->needs_policy, now, needs_jitter(job->id));
 	outcome_next(o, &next);
 	ask_issue(o, e, v->w, changed, now);
-	conditions_update(o, "av", &job->conditions, job->id, e->config.tenant, conditions,
-		find_conditions(v->w, e, now, conditions), now);
+	put_conditions(v, o, now, next.due_ms);
 	outcome_state(o, endpoint_state_name(endpoint_state_of(e, now, code)), code);
 	v->job = NULL;
 	job_finish(job, o);

@@ -1,36 +1,54 @@
 /* verify_internal.h - the state of one verify job, shared by verify*.c only. */
 #pragma once
 
-#include "common/needs.h"
+#include "common/diagnosis.h"
 #include "worker/jobs/job.h"
-#include "worker/jobs/look.h"
 
-struct verify_ask;
+struct verify_name;
+struct worker;
+struct condition;
 
 struct verify {
 	struct job *job; /* NULL once stopped */
 	struct worker *w;
-	struct look_name *seen;  /* one a name of the config */
-	struct verify_ask *asks; /* questions under way */
-	unsigned asking;
+	struct verify_name *names;       /* one a name of the config, while they are looked at */
+	size_t left;                     /* names whose look is not over */
 	bool claiming;                   /* its callback will still come */
-	struct endpoint_verdict verdict; /* being made */
+	struct endpoint_verdict verdict; /* being made; its diagnoses have room for DIAGNOSES_MAX */
+	bool deep;                       /* each authoritative server was asked */
+	bool shallow;                    /* not for each name */
+	bool blind;                      /* it was us who could not see, for some name */
+	bool gone;                       /* for each name there is no record of the owner's */
+	uint32_t turned;                 /* names that would turn from some CAN to none */
 };
 
-/* verify_dns.c */
+/* verify_look.c */
 
-/** Asks everything; verify_judge() follows when the last answer has come. */
-void verify_ask_all(struct verify *v);
+/** Looks at each name; verify_judged() follows when the last look is over. */
+void verify_look(struct verify *v);
 /** Cancels what is under way and frees what was seen. */
 void verify_forget(struct verify *v);
+/** Takes a diagnosis in, unless it is there already; the gravest are kept. Also for what is seen
+ * otherwise than in DNS. */
+void verify_add_diagnosis(struct endpoint_verdict *v, const struct diagnosis *d);
 
 /* verify.c */
-void verify_judge(struct verify *v);
+void verify_judged(struct verify *v);
 
-/* verify_finish.c: pure but for the job's end */
-
+/* verify_finish.c */
+void verify_finish(struct verify *v);
+/** Whether the same is told of the endpoint: statuses, verdicts, claims, findings. */
+bool verify_same(const struct endpoint_verdict *a, const struct endpoint_verdict *b);
 /** Whether issuing is to be asked for. job is its record as it stood when the look began: a job
  * that was due may have begun since, upon the verdict of before, and would plan by it; so whoever
  * changed the verdict always asks, and Redis keeps the earlier of the plans. */
 bool verify_asks_issue(const struct job_record *job, const struct need *need, bool changed);
-void verify_finish(struct verify *v);
+/** The authority by which an order can be placed; "" when nothing is barred. */
+void verify_choose(struct worker *w, struct endpoint *e);
+
+/* verify_alert.c: a function of values */
+
+/** What a person must know of an endpoint whose certificate is to be renewed: out[CONDITIONS_MAX].
+ */
+size_t verify_conditions(
+	const struct endpoint *e, int64_t now_ms, int64_t next_ms, struct condition *out);

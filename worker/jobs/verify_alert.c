@@ -1,0 +1,109 @@
+/* What a person must know of an endpoint that has a certificate: conditions made of diagnoses. */
+#include "common/clock.h"
+#include "worker/jobs/conditions.h"
+#include "worker/jobs/verify_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* No challenge type is left by which the name could be validated. */
+static bool hurts(const struct endpoint *e, const char *name)
+{
+	const struct endpoint_verdict *v = &e->verdict;
+
+	if (!name[0])
+		return true;
+	return endpoint_verdict_by(v, name, "", CHALLENGE_DNS01) != VERDICT_CAN &&
+	       endpoint_verdict_by(v, name, "", CHALLENGE_HTTP01) != VERDICT_CAN;
+}
+
+static bool is_listed(const struct condition *c, size_t n, const char *code)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(c[i].code, code))
+			return true;
+	return false;
+}
+
+/* Lines become sentences: an alert is one paragraph. */
+static void one_line(const char *lines, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *lines && n + 3 < size; lines++) {
+		if (*lines != '\n') {
+			out[n++] = *lines;
+			continue;
+		}
+		out[n++] = ';';
+		out[n++] = ' ';
+	}
+	out[n] = '\0';
+}
+
+static void describe(const struct endpoint *e, const struct diagnosis *d, int64_t now_ms,
+	int64_t next_ms, struct condition *out)
+{
+	const struct endpoint_cert *x = &e->cert;
+	_buf_release_ struct buf text = BUF_INIT(2048);
+	char when[CLOCK_RFC3339_LEN];
+
+	diagnosis_sentence(d, &text);
+	out->code = d->code;
+	out->severity = condition_severity(x->not_before_ms, x->not_after_ms, now_ms);
+	out->actor = diagnosis_actor_word(d->actor);
+	out->deadline_ms = d->effect_ms;
+	snprintf(out->text, sizeof out->text, "%s%s%s", d->effect, d->effect[0] ? " " : "",
+		buf_cstr(&text));
+	one_line(d->fix, out->fix, sizeof out->fix);
+	snprintf(
+		out->next, sizeof out->next, "looked at again at %s", clock_rfc3339(next_ms, when));
+}
+
+static void describe_departed(const struct endpoint *e, int64_t next_ms, struct condition *out)
+{
+	char since[CLOCK_RFC3339_LEN], end[CLOCK_RFC3339_LEN], when[CLOCK_RFC3339_LEN];
+
+	*out = (struct condition){.code = "departed",
+		.severity = "info",
+		.actor = "operator",
+		.deadline_ms = e->cert.not_after_ms};
+	snprintf(out->text, sizeof out->text,
+		"No record of %s%s points here since %s: its owner seems to have left. Its "
+		"certificate is "
+		"not renewed any more, and ends at %s.",
+		e->config.names[0], e->config.names_n > 1 ? " and its other names" : "",
+		clock_rfc3339(e->verdict.gone_ms, since), clock_rfc3339(e->cert.not_after_ms, end));
+	snprintf(out->fix, sizeof out->fix,
+		"certfleet endpoint remove %s; or let the owner create the records again",
+		e->config.id);
+	snprintf(
+		out->next, sizeof out->next, "looked at again at %s", clock_rfc3339(next_ms, when));
+}
+
+size_t verify_conditions(
+	const struct endpoint *e, int64_t now_ms, int64_t next_ms, struct condition *out)
+{
+	const struct endpoint_verdict *v = &e->verdict;
+	size_t n = 0;
+
+	if (!e->has_cert || e->cert.revoked_ms)
+		return 0;
+	if (v->departed) {
+		describe_departed(e, next_ms, &out[0]);
+		return 1;
+	}
+	for (size_t i = 0; i < v->diagnoses_n && n < CONDITIONS_MAX; i++) {
+		const struct diagnosis *d = &v->diagnoses[i];
+		const struct diagnosis_kind *k = diagnosis_kind(d->code);
+
+		/* An outage of ours is one alert of the fleet's; what is seen by connecting has its
+		 * own. */
+		if (d->severity == DIAGNOSIS_INFO || (k && k->probed) ||
+			!strcmp(d->code, "our_outage") || !hurts(e, d->name) ||
+			is_listed(out, n, d->code))
+			continue;
+		describe(e, d, now_ms, next_ms, &out[n++]);
+	}
+	return n;
+}
