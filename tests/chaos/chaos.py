@@ -68,7 +68,8 @@ def main():
     args = args.parse_args()
     if args.judge:
         return 0 if tell(judge(args.judge, os.path.dirname(os.path.abspath(args.judge)))) else 1
-    plan = planning.make(args.seed, args.seconds, args.redis or list(planning.REDIS)[(args.seed - 1) % len(planning.REDIS)])
+    kinds = list(planning.REDIS)
+    plan = planning.make(args.seed, args.seconds, args.redis or kinds[(args.seed - 1) % len(kinds)])
     if args.print_plan:
         print(planning.text(plan))
         return 0

@@ -27,13 +27,13 @@ def _check_answer(f, ask, found):
     if not ask["answered"]:
         f.wrong("asks", ask["endpoint"], f"{words} was never answered", ask["sent"])
     elif not found:
-        f.lost_or_wrong("asks", ask["endpoint"], f"{words} was answered {ask['status']} and is not in force", ask["sent"],
-                        ask["answered"], acknowledged=ask["op"] in BARRED)
+        f.lost_or_wrong("asks", ask["endpoint"], f"{words} was answered {ask['status']} and is not in force",
+                        ask["sent"], ask["answered"], acknowledged=ask["op"] in BARRED)
     elif len(found) > 1:
         f.wrong("asks", ask["endpoint"], f"{words} was applied {len(found)} times", found[1]["at"])
     elif found[0]["data"]["status"] != ask["status"]:
-        f.lost_or_wrong("asks", ask["endpoint"], f"{words} was answered {ask['status']}, then {found[0]['data']['status']}",
-                        ask["sent"], ask["answered"], acknowledged=ask["op"] in BARRED)
+        f.lost_or_wrong("asks", ask["endpoint"], f"{words} was answered {ask['status']}, then "
+                        f"{found[0]['data']['status']}", ask["sent"], ask["answered"], acknowledged=ask["op"] in BARRED)
 
 
 def _check_cli(f, ask):
@@ -55,8 +55,9 @@ def _check_order(f, answers):
         before = last.get(ask["endpoint"])
         if found:
             if before and before[0]["answered"] < ask["sent"] and entry_key(before[1]) > entry_key(found[0]):
-                f.lost_or_wrong("asks", ask["endpoint"], f"{ask['op']} {ask['id']} was applied before {before[0]['op']} "
-                                f"{before[0]['id']}, answered before it", before[0]["sent"], ask["answered"])
+                f.lost_or_wrong("asks", ask["endpoint"], f"{ask['op']} {ask['id']} was applied before "
+                                f"{before[0]['op']} {before[0]['id']}, answered before it", before[0]["sent"],
+                                ask["answered"])
             last[ask["endpoint"]] = (ask, found[0])
 
 
@@ -74,8 +75,8 @@ def check_config(f):
         if not now:
             f.wrong("config", i, "the endpoint is lost", e["at"])
         elif now["names"] != sorted(e["data"]["names"]) or now["generation"] != e["data"]["generation"]:
-            f.wrong("config", i, f"has {now['names']} in generation {now['generation']}, was told {e['data']['names']} in "
-                    f"{e['data']['generation']}", e["at"])
+            f.wrong("config", i, f"has {now['names']} in generation {now['generation']}, was told "
+                    f"{e['data']['names']} in {e['data']['generation']}", e["at"])
     for i in f.final["endpoints"]:
         if i not in expected:
             f.wrong("config", i, "exists, though it was removed or never added")

@@ -78,7 +78,8 @@ def _check_endpoint(f, i, orders):
 def _check_key(f, i, order, until, events):
     """Behind a barrier the key of a certificate that was asked for is never lost, so that it is in force in the end."""
     kept = {e["data"]["serial"] for e in f.by_endpoint[i] if e["type"] in CERTIFICATE}
-    if f.settings.get("barrier") and order["serial"] and order["serial"] not in kept and not _ended(f, i, order, until, events):
+    asked = f.settings.get("barrier") and order["serial"]
+    if asked and order["serial"] not in kept and not _ended(f, i, order, until, events):
         f.wrong("orders", i, f"the key of certificate {order['serial']} is lost in spite of the barrier", order["issued"])
 
 
@@ -133,13 +134,15 @@ def _extra(f, i, order, attempt, used, what):
     for since, cause in causes(f, order, attempt):
         if cause not in used:
             used.add(cause)
-            f.allow("extra order", i, text, order["at"], f"{cause[0]} {cause[1]} {(order['at'] - since) / 1000:+.1f} s before it")
+            f.allow("extra order", i, text, order["at"],
+                    f"{cause[0]} {cause[1]} {(order['at'] - since) / 1000:+.1f} s before it")
             return
     f.wrong("orders", i, f"{text}, and nothing explains it", order["at"])
 
 
 RANK = ("kill", "stop", "term", "partition", "refuse", "cut", "cut_before", "cut_after", "delay", "primary_kill",
-        "primary_stop", "failover", "redis_power", "redis_kill", "redis_stop", "client_kill", "script_flush", "pebble_stop")
+        "primary_stop", "failover", "redis_power", "redis_kill", "redis_stop", "client_kill", "script_flush",
+        "pebble_stop")
 
 
 def causes(f, order, attempt):

@@ -18,7 +18,8 @@ def check_delivery(f):
                 f.wrong("delivery", e["subject"], f"{e['id']} ({e['entry']}) never reached {reader}", e["at"])
         for key, e in seen.items():
             if key not in held and reader == "seen_plain":
-                f.lost_or_wrong("delivery", e["subject"], f"{e['id']} ({e['entry']}) was said and is gone", e["at"], e["at"])
+                f.lost_or_wrong("delivery", e["subject"], f"{e['id']} ({e['entry']}) was said and is gone", e["at"],
+                                e["at"])
 
 
 def check_ids(f):
@@ -27,7 +28,8 @@ def check_ids(f):
         first = {}
         for e in sorted(stream, key=entry_key):
             if e["id"] in first:
-                f.wrong("ids", e["subject"], f"{e['id']} was said twice: {first[e['id']]['entry']}, {e['entry']}", e["at"])
+                f.wrong("ids", e["subject"], f"{e['id']} was said twice: {first[e['id']]['entry']}, {e['entry']}",
+                        e["at"])
             first.setdefault(e["id"], e)
     held = {(e["stream"], e["entry"]) for e in [*f.results, *f.alerts]}
     facts = {}
@@ -50,7 +52,8 @@ def check_certificates(f):
                             f"{last or 'none'}: an announcement is lost", e["at"])
                 count, last, at = (count + 1 if replaced else 0), e["data"]["serial"], e["at"]
                 if e["data"]["renewals"] != count:
-                    f.wrong("certificates", i, f"{e['id']} is renewal {e['data']['renewals']}, {count} were announced", e["at"])
+                    f.wrong("certificates", i, f"{e['id']} is renewal {e['data']['renewals']}, {count} were announced",
+                            e["at"])
                 if last not in f.issued_at:
                     f.wrong("certificates", i, f"{e['id']}: the authority issued no such certificate", e["at"])
             elif e["type"] == "endpoint.removed":
@@ -159,7 +162,7 @@ def token_of(event_id):
 
 
 def _check_tokens(f):
-    """A run whose lease another was given later says nothing after it; and only runs that a worker began say anything."""
+    """A run whose lease another was given later says nothing after it; only runs that a worker began say anything."""
     queue_of = {r["token"]: (r["endpoint"], r["queue"]) for r in f.h["runs"]}
     last = {}
     for e in sorted(f.results, key=entry_key):

@@ -1,4 +1,4 @@
-"""Holds a history against the promises. check(history) is a pure function; a finding is told with its endpoint's timeline."""
+"""Holds a history against the promises. check() is a pure function; a finding is told with its endpoint's timeline."""
 from datetime import datetime, timezone
 
 from check_fleet import check_asks, check_config, check_needs, check_queue
@@ -6,8 +6,9 @@ from check_orders import assign, check_accounts, check_orders, check_revocations
 from check_streams import (check_alerts, check_certificates, check_delivery, check_ids, check_overwrites, check_states)
 from facts import Facts
 
-CHECKS = (check_asks, check_config, check_needs, check_queue, check_delivery, check_ids, check_certificates, check_states,
-          check_alerts, check_overwrites, check_orders, check_revocations, check_accounts)
+CHECKS = (check_asks, check_config, check_needs, check_queue, check_delivery, check_ids, check_certificates,
+          check_states, check_alerts, check_overwrites, check_orders, check_revocations, check_accounts)
+STREAM_CHECKS = ("delivery", "certificates", "states", "alerts", "ids", "asks")
 
 
 def check(history):
@@ -35,11 +36,11 @@ def summary(f):
     lines = [
         f"seed {f.settings['seed']} {f.settings['redis']}: {len(h['faults'])} faults, {len(h['asks'])} requests "
         f"({done} answered), {len(f.final['endpoints'])} endpoints left, {len(f.seen)} results and "
-        f"{sum(1 for e in h['seen_plain'] if e['stream'] == 'alerts')} alerts seen, calm after {f.settings.get('calm_s')} s"
-        f" ({len(f.settings.get('retried', []))} asked again by an operator)",
+        f"{sum(1 for e in h['seen_plain'] if e['stream'] == 'alerts')} alerts seen, calm after "
+        f"{f.settings.get('calm_s')} s ({len(f.settings.get('retried', []))} asked again by an operator)",
         f"  orders {c['orders']}, certificates {c['certificates']}: {reasons}; extra {len(extra)}",
         f"  lost endpoints {by_check.get('config', 0)}, lost results or alerts "
-        f"{sum(by_check.get(k, 0) for k in ('delivery', 'certificates', 'states', 'alerts', 'ids', 'asks'))}, stale overwrites "
+        f"{sum(by_check.get(k, 0) for k in STREAM_CHECKS)}, stale overwrites "
         f"{by_check.get('overwrites', 0)}, unexplained orders {by_check.get('orders', 0)}, unmet needs "
         f"{by_check.get('needs', 0)}, queue and audit {by_check.get('queue', 0)}; allowed losses {len(lost)}"]
     lines += [f"  extra: {clock(x.at)} {x.endpoint} {x.text}: {x.cause}" for x in extra]
@@ -94,10 +95,11 @@ def timeline(f, i):
             row(r["at"], r["worker"], f"{r['queue']} {r['intent']} begins, token …{r['token'][-6:]} {r['token']}")
     for x in h["failures"]:
         if x.get("endpoint") == i:
-            row(x["at"], x["worker"], f"{x['event']} {x.get('code', '')} {x.get('class', '')} {x.get('detail', x.get('why', ''))}")
+            row(x["at"], x["worker"], " ".join(x.get(k, "") for k in ("event", "code", "class", "detail", "why")))
     for order, attempt in assign(f).values():
         if attempt and attempt["endpoint"] == i:
-            row(order["at"], "pebble", f"order {order['order']} for {attempt['worker']}, saved {clock(attempt['saved'])}")
+            saved = f"saved {clock(attempt['saved'])}" if attempt["saved"] else "not saved"
+            row(order["at"], "pebble", f"order {order['order']} for {attempt['worker']}, {saved}")
             for what in ("finalized", "issued"):
                 if order[what]:
                     row(order[what], "pebble", f"{what} {order['order']} {order['serial']}")
@@ -109,5 +111,6 @@ def timeline(f, i):
 
 
 def brief(data):
-    keys = ("state", "previous", "reason", "serial", "replaced", "code", "detail", "request", "status", "generation", "names")
+    keys = ("state", "previous", "reason", "serial", "replaced", "code", "detail", "request", "status", "generation",
+            "names")
     return " ".join(f"{k}={data[k]}" for k in keys if data.get(k))

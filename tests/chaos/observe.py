@@ -143,7 +143,8 @@ def brief(e):
     """What must never go back, and what a timeline shows."""
     if not e:
         return None
-    job = {q: f"{e[q]['where']} {e[q]['why']} {e[q]['token'][-6:]}".strip() if e[q] else "" for q in ("verify", "issue")}
+    job = {q: f"{e[q]['where']} {e[q]['why']} {e[q]['token'][-6:]}".strip() if e[q] else ""
+           for q in ("verify", "issue")}
     return {"created": e["created"], "generation": e["generation"], "serial": e["serial"], "state": e["state"],
             "renewals": e["renewals"], "removing": e["removing"], "names": e["names"], **job}
 

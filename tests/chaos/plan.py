@@ -1,7 +1,7 @@
 """What a run will do: a pure function of its seed and length.
 
-A Plan is endpoints, what is asked of them and done to their DNS, and faults, each at its second. The storm is followed by
-a calm: every fault is over and every owner has repaired their records by `storm`, and what is left must come to rest.
+A Plan is endpoints, what is asked of them and done to their DNS, and faults, each at its second. The storm is followed
+by a calm: every fault is over by then, and what is left must come to rest.
 
 The same seed and seconds give the same plan, whatever the machine; when its steps really happened is in the history.
 """
@@ -52,6 +52,7 @@ FAULTS = {
 }
 STANDALONE_ONLY = {"redis_kill", "redis_power", "redis_stop"}
 SENTINEL_ONLY = {"failover", "primary_kill", "primary_stop"}
+REST_S = {"redis": 4}  # between two faults of one target, else 1; and 15 to follow a new primary
 PROXIED = {"cut", "refuse", "partition", "delay", "cut_before", "cut_after"}
 CUT_AT = {"worker": ("take", "beat", "checkpoint", "finish", "release", "claim"),
           "scheduler": ("apply", "leader", "alert", "reap", "repair")}
@@ -156,7 +157,7 @@ def _faults(rng, storm, redis, workers, schedulers):
         for_s = min(rng.uniform(least, most), storm - at)
         if free_at.get(target, 0) <= at:
             yield Fault(round(at, 2), what, target, round(for_s, 2), _args(rng, what, kind))
-            free_at[target] = at + for_s + (4 if kind == "redis" else 1)
+            free_at[target] = at + for_s + REST_S.get(target, 1) + (15 if what in SENTINEL_ONLY else 0)
         at += rng.expovariate(1.0) + 0.2
 
 
@@ -179,9 +180,11 @@ def text(plan):
              f"{len(plan.faults)} faults"]
     for x in sorted(plan.steps + plan.faults, key=lambda x: x.at):
         if isinstance(x, Fault):
-            lines.append(f"{x.at:8.2f}  FAULT {x.what} {x.target}" + (f" for {x.for_s} s" if x.for_s else "") + _words(x.args))
+            for_s = f" for {x.for_s} s" if x.for_s else ""
+            lines.append(f"{x.at:8.2f}  FAULT {x.what} {x.target}{for_s}{_words(x.args)}")
         else:
-            lines.append(f"{x.at:8.2f}  {x.op} {x.endpoint}{_words(x.args)}" + (" by the CLI" if x.via == "cli" else ""))
+            via = " by the CLI" if x.via == "cli" else ""
+            lines.append(f"{x.at:8.2f}  {x.op} {x.endpoint}{_words(x.args)}{via}")
     return "\n".join(lines)
 
 

@@ -63,7 +63,8 @@ def endpoint(values):
         "names": sorted(c["n"]), "removing": c.get("rm", False), "created": c.get("cr", 0),
         "renew_asked": c.get("ra", 0), "revoke_asked": c.get("va", 0),
         "serial": serial(x.get("s", "")), "issued": x.get("is", 0), "not_after": x.get("na", 0),
-        "renew_at": x.get("ra", 0), "revoked": x.get("rv", 0), "renewals": x.get("rn", 0), "wanted": x.get("w", 0), "wanted_now": wanted(c),
+        "renew_at": x.get("ra", 0), "revoked": x.get("rv", 0), "renewals": x.get("rn", 0),
+        "wanted": x.get("w", 0), "wanted_now": wanted(c),
         "partial": x.get("p", False),
         "failures": i.get("f", 0), "code": i.get("c", ""), "next": i.get("nx", 0), "revoke_done": i.get("rv", 0),
         "looked_generation": v.get("g", 0), "verify": job(f["jv"]), "issue": job(f["ji"]),
@@ -128,7 +129,8 @@ def pebble_order(orders, at, line):
     """Takes what a line of Pebble's log says into orders {id: {order, at, replaces, finalized, issued, serial}}.
     True if it tells of a new account."""
     def of(order):
-        return orders.setdefault(order, {"order": order, "at": at, "replaces": "", "finalized": 0, "issued": 0, "serial": ""})
+        new = {"order": order, "at": at, "replaces": "", "finalized": 0, "issued": 0, "serial": ""}
+        return orders.setdefault(order, new)
     if found := _ADDED.search(line):
         of(found[1])
     elif found := _REPLACES.search(line):
@@ -155,7 +157,8 @@ def attempts(worker, lines):
         elif x["event"] != "order_step" or "order" not in x:
             continue
         elif x["step"] == "new_order":
-            open_[e] = {"at": x["at"], "worker": worker, "endpoint": e, "token": token.get(e, ""), "order": "", "saved": 0}
+            open_[e] = {"at": x["at"], "worker": worker, "endpoint": e, "token": token.get(e, ""), "order": "",
+                        "saved": 0}
             out.append(open_[e])
         elif e in open_:
             this = open_[e]
@@ -168,5 +171,6 @@ def attempts(worker, lines):
 
 def runs(worker, lines):
     """Issue and verify jobs that a worker began: [{at, worker, endpoint, queue, intent, attempt, token}]."""
-    return [{"at": x["at"], "worker": worker, **{k: x.get(k, "") for k in ("endpoint", "queue", "intent", "attempt", "token")}}
+    keys = ("endpoint", "queue", "intent", "attempt", "token")
+    return [{"at": x["at"], "worker": worker, **{k: x.get(k, "") for k in keys}}
             for x in lines if x["event"] == "job_started"]

@@ -13,6 +13,7 @@ from servers import ServerError
 from stack import names_of
 from world import ChaosStack, Faults, People, Store
 
+FAILURES = ("issuance_failed", "job_lost", "job_outcome_refused", "account_lost")
 ASKING, BREAKING = 48, 24  # threads
 CALM_S = 150               # at most, until all is at rest
 PATIENCE_S = 12            # of calm, before an operator asks for what failed to be tried again
@@ -95,7 +96,7 @@ class Run:
         self.history.settings["retried"] = sorted(retried)
 
     def _retry(self, ids, retried):
-        """What failed in the storm would be tried again in a minute, in ten, in a hundred: an operator asks for it now."""
+        """What failed would be tried again in a minute, in ten, in a hundred: an operator asks for it now."""
         for i in ids:
             e = self._endpoint(i)
             if e and e["failures"] and e["next"] > now_ms() + 5000:
@@ -139,7 +140,8 @@ class Run:
         db, key, final = self.store.client(), self.store.key, self.history.final
         ids = [i.decode() for i in db.zrange(key("endpoints"), 0, -1)]
         final["endpoints"] = {i: self._endpoint(i) for i in ids}
-        final["stray"] = sorted(set(k.decode().rpartition("e:")[2] for k in db.scan_iter(match=key("e:*").replace("{", "[{]"))) - set(ids))
+        records = {k.decode().removeprefix(key("e:")) for k in db.scan_iter(match=key("e:*").replace("{", "[{]"))}
+        final["stray"] = sorted(records - set(ids))
         for stream in ("results", "alerts"):
             final[stream] = [entry(stream, i, f) for i, f in db.xrange(key(stream))]
         final["alert_members"] = sorted(k.decode() for k in db.zrange(key("alerts:members"), 0, -1))
@@ -160,8 +162,7 @@ class Run:
             lines = [x for x in map(log_line, worker.log().splitlines()) if x]
             self.history.attempts += attempts(worker.name, lines)
             self.history.runs += runs(worker.name, lines)
-            self.history.failures += [x | {"worker": worker.name} for x in lines
-                                      if x["event"] in ("issuance_failed", "job_lost", "job_outcome_refused", "account_lost")]
+            self.history.failures += [x | {"worker": worker.name} for x in lines if x["event"] in FAILURES]
 
 
 def write(history, folder):

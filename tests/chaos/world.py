@@ -1,4 +1,4 @@
-"""The fleet under fire: a Stack whose processes reach Redis through a proxy each, the faults, and who asks and edits DNS."""
+"""The fleet under fire: a Stack, the faults, and who asks and edits DNS."""
 import os
 import subprocess
 import threading
@@ -32,7 +32,9 @@ class ChaosStack(Stack):
 
     def __init__(self, plan, **kwargs):
         self.plan, self.kind = plan, REDIS[plan.redis]
-        several = {"redis": "sentinel", "redis_options": {"replicas": 1}} if self.kind["sentinel"] else {"proxied": True}
+        several = {"proxied": True}
+        if self.kind["sentinel"]:
+            several = {"redis": "sentinel", "redis_options": {"replicas": 1}}
         super().__init__(workers=plan.workers, schedulers=plan.schedulers, sync=False, config=CONFIG,
                          pebble={"validity": CERTIFICATE_S}, **several, **kwargs)
 
@@ -86,10 +88,21 @@ class Faults:
     """One method a fault of the plan: it does it, waits, undoes it. What was done, and when, goes into the history."""
 
     def __init__(self, stack, store, history):
-        self.stack, self.store, self.history = stack, store, history
+        self.stack, self.store, self.history, self._locks = stack, store, history, {}
         self.aof = AofSizes(history, os.path.join(stack.redis.folder, "appendonlydir"))
 
     def inject(self, fault):
+        """Unless its target still suffers from the one before: to end or to follow a new primary may take its time."""
+        lock = self._locks.setdefault(fault.target, threading.Lock())
+        if not lock.acquire(blocking=False):
+            self.history.note(f"{fault.what} {fault.target} left out")
+            return
+        try:
+            self._inject(fault)
+        finally:
+            lock.release()
+
+    def _inject(self, fault):
         done = {"what": fault.what, "target": fault.target, "from": now_ms(), "to": 0, "args": dict(fault.args)}
         self.history.faults.append(done)
         try:
@@ -163,8 +176,13 @@ class Faults:
 
     def _demoted(self, server, loss):
         """Until it has followed the new primary; what it took by then is lost."""
+        def follows():
+            try:
+                return "master_link_status:up" in server.command("info", "replication")
+            except subprocess.SubprocessError:
+                return False
         try:
-            wait_until(f"{server.name} to be a replica", lambda: "role:slave" in server.command("info", "replication"), 60, 0.2)
+            wait_until(f"{server.name} to be a replica", follows, 60, 0.2)
         finally:
             loss["to"] = now_ms()
 
@@ -321,7 +339,8 @@ class People:
         right = step.op == "dns_repair"
         records = self.records(step.endpoint, step.args["names"])
         self._edit(right, records)
-        self.history.dns.append({"at": now_ms(), "endpoint": step.endpoint, "names": step.args["names"], "right": right})
+        self.history.dns.append({"at": now_ms(), "endpoint": step.endpoint, "names": step.args["names"],
+                                 "right": right})
 
     def _edit(self, right, records):
         """Only what differs from what was put; Knot may stand still meanwhile, and then it is not known what it did."""
