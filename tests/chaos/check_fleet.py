@@ -86,19 +86,20 @@ def check_config(f):
 
 
 def _check_removals(f):
-    """Who was asked to go is gone, and nobody else went."""
+    """Who was asked to go is gone, and nobody else went. Behind a barrier the answer comes after the deed."""
+    asked = collections.defaultdict(list)
+    for a in f.h["asks"]:
+        if a["op"] == "remove":
+            asked[a["endpoint"]].append(a["sent"] - CLOCK_MS)
     for i, events in f.by_endpoint.items():
-        asked = False
+        told = False
         for e in events:
-            if e["type"] == "request.done" and e["data"]["request"] == "endpoint.remove":
-                asked = True
-            elif e["type"] == "endpoint.added":
-                asked = False
-            elif e["type"] == "endpoint.removed":
-                if not asked:
-                    f.wrong("config", i, "was removed without being asked to", e["at"])
-                asked = False
-        if asked:
+            if e["type"] == "endpoint.removed" and not any(at <= e["at"] for at in asked[i]):
+                f.wrong("config", i, "was removed without being asked to", e["at"])
+            elif e["type"] == "request.done" and e["data"]["request"] == "endpoint.remove":
+                told = True
+            told = told and e["type"] != "endpoint.added"
+        if told and i in f.final["endpoints"]:
             f.wrong("config", i, "was asked to go and is still there")
 
 

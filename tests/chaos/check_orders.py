@@ -89,15 +89,14 @@ def reason(f, was, event, order, events):
         return "first"
     if sorted(was["data"]["names"]) != sorted(event["data"]["names"]):
         return "names changed"
-    asked = [e["data"]["request"] for e in events if e["type"] == "request.done" and e["data"]["status"] == "done"
-             and was["at"] - CLOCK_MS <= e["at"] <= order["at"] + CLOCK_MS]
-    if "endpoint.renew" in asked:
+    asked = _asked(f, event["subject"], events, was["at"] - CLOCK_MS, order["at"] + CLOCK_MS)
+    if "renew" in asked:
         return "asked to renew"
-    if _revoking(events, order):
+    if _revoking(f, event["subject"], events, order):
         return "replaces a revoked one"
     if was["data"]["renew_at"] <= order["at"] + CLOCK_MS:
         return "due"
-    if "endpoint.update" in asked:  # to other names and back
+    if "update" in asked:  # to other names and back
         return "names changed"
     return ""
 
@@ -106,12 +105,20 @@ def _between(events, kind, since, until):
     return any(e["type"] == kind and since <= e["at"] <= until for e in events)
 
 
-def _revoking(events, order):
+def _asked(f, i, events, since, until):
+    """What was asked and done meanwhile. Behind a barrier it is done before it is said: then whoever asks counts."""
+    out = {e["data"]["request"].removeprefix("endpoint.") for e in events
+           if e["type"] == "request.done" and e["data"]["status"] == "done" and since <= e["at"] <= until}
+    if f.settings.get("barrier"):
+        out |= {a["op"] for a in f.h["asks"] if a["endpoint"] == i and a["status"] != "refused"
+                and a["sent"] <= until and since <= (a["answered"] or 9e15)}
+    return out
+
+
+def _revoking(f, i, events, order):
     """A revocation was asked for before the order, and not done then."""
-    asked = [e["at"] for e in events if e["type"] == "request.done" and e["data"]["request"] == "endpoint.revoke"
-             and e["data"]["status"] == "done" and e["at"] <= order["at"] + CLOCK_MS]
     done = [e["at"] for e in events if e["type"] == "certificate.revoked" and e["at"] <= order["at"]]
-    return bool(asked) and (not done or max(done) < max(asked))
+    return "revoke" in _asked(f, i, events, max(done, default=0) + 1, order["at"] + CLOCK_MS)
 
 
 def _ended(f, i, order, until, events):

@@ -41,6 +41,7 @@ def endpoint_lost(h): h["final"]["endpoints"].clear()
 def endpoint_back(h): h["final"]["endpoints"]["gone"] = g.endpoint() | {"names": ["gone.test"]}
 def names_lost(h): h["final"]["endpoints"]["shop"]["generation"] = 0
 def removal_lost(h): drop(h["final"]["results"], "removed/gone/1")
+def still_there(h): removal_lost(h), endpoint_back(h)
 def nobody_asked_removal(h): h["final"]["results"].append(g.event(20, "endpoint.removed", "shop", "removed/shop/1"))
 def stray(h): h["final"]["stray"] = ["x"]
 def not_active(h): h["final"]["endpoints"]["shop"]["state"] = "failing"
@@ -102,7 +103,7 @@ SPOILERS = [
     (applied_twice, "asks: shop", "applied 2 times"), (other_answer, "asks: shop", "answered refused, then done"),
     (out_of_order, "asks: shop", "was applied before"), (endpoint_lost, "config: shop", "is lost"),
     (endpoint_back, "config: gone", "exists"), (names_lost, "config: shop", "in generation 0"),
-    (removal_lost, "config: gone", "still there"), (nobody_asked_removal, "config: shop", "without being asked"),
+    (removal_lost, "config: gone", "is lost"), (still_there, "config: gone", "still there"), (nobody_asked_removal, "config: shop", "without being asked"),
     (stray, "config: x", "not in `endpoints`"), (not_active, "needs: shop", "is failing"),
     (renewal_unmet, "needs: shop", "asked to renew"), (revocation_unmet, "needs: shop", "asked to revoke"),
     (older_config, "needs: shop", "what it was before"), (not_looked_at, "needs: shop", "not looked at"), (other_names, "needs: shop", "certificate for ['other.test']"),
@@ -180,6 +181,18 @@ def test_behind_a_barrier_no_key_is_lost():
     assert not found(h)
     h["settings"]["barrier"] = 1
     assert any("key of certificate e5 is lost" in x for x in found(h))
+
+
+def test_behind_a_barrier_the_answer_may_come_after_the_deed():
+    h = g.good()
+    for stream in (h["final"]["results"], h["seen_group"], h["seen_plain"]):
+        for e in stream:
+            if e["id"] in ("req/chaos/a3", "req/chaos/a4"):
+                e.update(at=ms(20), entry=f"{ms(20)}-{e['id'][-1]}")
+    h["asks"][2]["answered"] = h["asks"][3]["answered"] = ms(20)
+    assert found(h)
+    h["settings"]["barrier"] = 1
+    assert not found(h)
 
 
 def fault(at, what, target, for_s=1):
