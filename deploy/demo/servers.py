@@ -226,29 +226,51 @@ class Redis(Server):
         super().__init__(folder)
         self.port = free_port()
         self.password = password
-        self.argv = [program, self.write("redis.conf", "\n".join([
-            f"include {os.path.join(REDIS, 'redis.conf')}", f"bind {LOOPBACK}", f"port {self.port}", f"dir {folder}",
-            "daemonize no", 'save ""', "dbfilename dump.rdb", f"requirepass {password}" if password else "",
-            f"aclfile {self.make_users(fleet)}" if fleet else "", ""]))]
+        self.users = self.make_users(self.folder, fleet) if fleet else None
+        self.argv = [program, self.write("redis.conf", "\n".join([*self.lines(), ""]))]
 
-    def make_users(self, fleet):
-        """The shipped users, and `default`, whom the tests themselves are."""
-        self.write("users/default.acl", "user default on nopass ~* &* +@all\n")
-        subprocess.run([os.path.join(REDIS, "make_users.sh"), fleet, self.path("users")], check=True)
-        return self.path("users", "users.acl")
+    def lines(self):
+        return [f"include {os.path.join(REDIS, 'redis.conf')}", f"bind {LOOPBACK}", f"port {self.port}",
+                f"dir {self.folder}", "daemonize no", 'save ""', "dbfilename dump.rdb",
+                *([f"requirepass {self.password}"] if self.password else []),
+                *([f"aclfile {self.users}/users.acl"] if self.users else [])]
+
+    @staticmethod
+    def make_users(folder, fleet, password=None):
+        """The shipped users, and `default`, whom the tests themselves are. Gives the folder with their passwords."""
+        users = os.path.join(folder, "users")
+        os.makedirs(users, exist_ok=True)
+        with open(os.path.join(users, "default.acl"), "w", encoding="utf-8") as f:
+            f.write(f"user default on {f'>{password}' if password else 'nopass'} ~* &* +@all\n")
+        subprocess.run([os.path.join(REDIS, "make_users.sh"), fleet, users], check=True)
+        return users
 
     def user(self, role):
         """What certfleet's configuration says in `redis` to be this role's user."""
-        return {"username": f"certfleet-{role}", "password_file": self.path("users", f"{role}.password")}
+        return {"username": f"certfleet-{role}", "password_file": os.path.join(self.users, f"{role}.password")}
 
     @property
     def url(self):
         return f"redis://{LOOPBACK}:{self.port}/0"
 
+    @property
+    def config(self):
+        """For the key redis of certfleet's configuration."""
+        return {"url": self.url}
+
+    def primary(self):
+        return self
+
+    def cli_args(self):
+        return ["-p", str(self.port)] + (["-a", self.password, "--no-auth-warning"] if self.password else [])
+
+    def client_args(self):
+        """For redis.Redis() of python3-redis."""
+        return {"host": LOOPBACK, "port": self.port, "password": self.password}
+
     def command(self, *args):
         """One command's reply as redis-cli prints it."""
-        auth = ["-a", self.password, "--no-auth-warning"] if self.password else []
-        return subprocess.run(["redis-cli", "-p", str(self.port), *auth, *map(str, args)], check=True,
+        return subprocess.run(["redis-cli", *self.cli_args(), *map(str, args)], check=True,
                               capture_output=True, timeout=30).stdout.decode(errors="replace").rstrip("\n")
 
     def ready(self):

@@ -28,7 +28,8 @@ import urllib.error
 import urllib.request
 
 from proxy import Proxy
-from servers import (LOOPBACK, HAProxy, Knot, Pebble, Redis, Server, ServerError, Unbound, accepts, dns_answers,
+from redises import KINDS
+from servers import (LOOPBACK, HAProxy, Knot, Pebble, Server, ServerError, Unbound, accepts, dns_answers,
                      free_port, wait_until)
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -122,11 +123,13 @@ class Stack:
     pebble: arguments of servers.Pebble (nonce_reject, authz_reuse, validity, ...)
     config: merged over the certfleet configuration, one level deep
     zoo: makes, of a folder, what stands in for Knot and Unbound (tests/e2e/zoo.py): a root and all below it
+    redis: "standalone", "sentinel" (a primary, a replica, three Sentinels) or "cluster" (three nodes); see redises.py
+    redis_options: arguments of that class (replicas, secure, ...)
     proxied: each worker and scheduler reaches Redis through a proxy of its own: proxies["worker1"], ["scheduler2"]
     """
 
     def __init__(self, workers=2, schedulers=2, zones=ZONES, sync=True, pebble=None, config=None, folder=None,
-                 keep=False, proxied=False, say=lambda text: None, zoo=None):
+                 keep=False, redis="standalone", redis_options=None, proxied=False, say=lambda text: None, zoo=None):
         self.folder = folder or tempfile.mkdtemp(prefix="certfleet-")
         self.keep = keep or bool(os.environ.get("CERTFLEET_KEEP"))
         self.say = say
@@ -138,6 +141,7 @@ class Stack:
         self._extra = config or {}
         self._proxied = proxied
         self._zones = zones
+        self.redis = KINDS[redis](self.path("redis"), fleet="demo", **(redis_options or {}))
         self.zoo = zoo(self.path("zoo")) if zoo else None
         self._make(workers, schedulers, pebble or {})
 
@@ -148,7 +152,6 @@ class Stack:
         self.worker_ports = [(free_port(), self.zoo.port if self.zoo else free_port()) for _ in range(workers)]
         self.worker_health_ports = [free_port() for _ in range(workers)]
         self.scheduler_ports = [free_port() for _ in range(schedulers)]
-        self.redis = Redis(self.path("redis"), fleet="demo")
         if self.zoo:
             self.knot, self.unbound = self.zoo, self.zoo.resolver
         else:
@@ -200,7 +203,7 @@ class Stack:
     def base_config(self):
         return {
             "fleet": "demo",
-            "redis": {"url": self.redis.url},
+            "redis": self.redis.config,
             "vault": {"accounts_key_file": self.path("accounts.key"),
                       "certificates_key_file": self.path("certificates.key")},
             "authorities": [{
@@ -309,6 +312,14 @@ class Stack:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- use
+
+    def primary(self):
+        """The Redis that is written to now."""
+        return self.redis.primary()
+
+    def failover(self, **kwargs):
+        """Kills it, and waits until another has taken over (sentinel, cluster). Gives old, new, and when."""
+        return self.redis.failover(**kwargs)
 
     def cli(self, *args, check=True, timeout=60, config=None, stdin=None):
         """Runs certfleet with args; gives what it printed, its status and its errors."""

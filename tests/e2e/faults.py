@@ -46,7 +46,7 @@ def import_endpoints(stack, what):
 # --- what is in Redis
 
 def connect(stack):
-    return redis_py.Redis(LOOPBACK, stack.redis.port)
+    return redis_py.Redis(**stack.redis.client_args())
 
 
 def key(name):

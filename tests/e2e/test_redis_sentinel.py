@@ -1,0 +1,158 @@
+"""A primary with replicas under Sentinels, by TLS and with an ACL user: it is killed, and it hangs and comes back."""
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from conftest import running_stack
+from faults import all_well, import_endpoints, internal, row
+from servers import wait_until
+
+N = 30
+PROMISED_S = 5
+OURS = re.compile(r"\bname=(worker\d|certfleet-\w+)")
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    yield from running_stack(sync=False, redis="sentinel", redis_options={"replicas": 2, "secure": True},
+                             config={"worker": {"lease": "3s"}, "redis": {"replicas": 1, "timeout": "8s"}})
+
+
+class Monitor:
+    """Every command that a server gets, by whom: so that it is seen when each process works there."""
+
+    LINE = re.compile(r'^(\d+\.\d+) \[\d+ (\S+)\] "(\w+)"(?: "([^"]*)")?(?: "([^"]*)")?', re.M)
+
+    def __init__(self, server):
+        self.path = server.path("monitor.txt")
+        with open(self.path, "wb") as out:  # a promotion disconnects everybody
+            self.process = subprocess.Popen(
+                ["sh", "-c", 'while :; do redis-cli "$@" monitor; done', "sh", *server.cli_args()], stdout=out,
+                stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def first_work(self, since):
+        """When each connection that runs scripts ran its first: {(name, address): time}."""
+        names, first = {}, {}
+        with open(self.path, encoding="utf-8", errors="replace") as f:
+            for at, address, command, a, b in self.LINE.findall(f.read()):
+                if command.lower() == "client" and a.lower() == "setname":
+                    names[address] = b
+                elif command.lower() == "evalsha" and float(at) >= since and address in names:
+                    first.setdefault((names[address], address), float(at))
+        return first
+
+    def all_work(self, since):
+        """Of each worker and scheduler the first: name -> times. None if one is missing yet."""
+        first = self.first_work(since)
+        by_name = {}
+        for (name, _), at in first.items():
+            by_name.setdefault(name, []).append(at)
+        whole = all(by_name.get(name) for name in ("worker1", "worker2")) and len(
+            by_name.get("certfleet-scheduler", [])) >= 2
+        return by_name if whole else None
+
+
+class Asking(threading.Thread):
+    """The command line, over and over, while the primary changes."""
+
+    def __init__(self, stack):
+        super().__init__(daemon=True)
+        self.stack, self.asked, self.over = stack, [], threading.Event()
+
+    def run(self):
+        while not self.over.is_set():
+            self._ask()
+
+    def _ask(self):
+        begin = time.time()
+        done = self.stack.cli("endpoint", "list", check=False)
+        self.asked.append((begin, time.time() - begin, done.stderr if done.returncode else ""))
+
+    def end(self, since):
+        """How often it was asked since then, and the slowest answer. None may have failed."""
+        self.over.set()
+        self.join()
+        self._ask()  # at least once
+        asked = [a for a in self.asked if a[0] >= since]
+        assert not [error for _, _, error in asked if error], asked
+        return len(asked), max(took for _, took, _ in asked)
+
+
+def through_a_failover(fleet, how, patience):
+    """Gives the switch, after how many seconds the last process ran its first script on the new primary, and how often
+    the command line was asked meanwhile."""
+    old = fleet.primary()
+    monitors = {m.name: Monitor(m) for m in fleet.redis.members if m is not old}
+    asking = Asking(fleet)
+    asking.start()
+    try:
+        struck = time.time()
+        switch = fleet.failover(how=how)
+        monitor = monitors[switch.new.name]
+        work = wait_until("all to work on the new primary", lambda: monitor.all_work(switch.at - 1), 60 * patience, 0.1)
+    finally:
+        for monitor in monitors.values():
+            monitor.stop()
+    # What is under way on a Redis that hangs ends by its deadline; what begins later goes to the new one.
+    asked, slowest = asking.end(struck + 0.5 if how == signal.SIGKILL else switch.at + 1)
+    took = {name: [round(at - switch.at, 2) for at in times] for name, times in work.items()}
+    print(f"\n{how.name}: {switch.old.name} -> {switch.new.name}; seconds from +switch-master to the first script: {took}; "
+          f"{asked} times the command line, the slowest {slowest:.1f} s")
+    worst = max(max(times) for times in took.values())
+    assert worst < PROMISED_S * patience
+    return switch, worst, asked
+
+
+def ours_at(server):
+    return OURS.findall(server.command("client", "list"))
+
+
+def test_a_killed_primary(fleet, patience):
+    """In the middle of issuing."""
+    ids = import_endpoints(fleet, [internal(i, "k") for i in range(N)])
+    pids = [s.pid for s in fleet.workers + fleet.schedulers]
+    wait_until("the first certificates", lambda: len(fleet.pebble.serials()) >= 3, 60 * patience, 0.02)
+    switch, worst, asked = through_a_failover(fleet, signal.SIGKILL, patience)
+    fleet.wait_states("active", ids, 200 * patience)
+    assert [s.pid for s in fleet.workers + fleet.schedulers] == pids
+    assert all(s.alive() for s in fleet.workers + fleet.schedulers)
+    orders = all_well(fleet, ids, 2 * N)
+    row("Redis primary SIGKILL under Sentinels, barriers with a replica", f"ridden out within {PROMISED_S} s",
+        f"all four processes at work {worst:.1f} s after +switch-master; {N} of {N} active, {orders} orders; the command "
+        f"line answered {asked} of {asked} times")
+    fleet.redis.rejoin(switch.old)
+
+
+def test_a_hanging_primary_that_comes_back(fleet, patience):
+    """It kept our connections and believes that it is the primary: nobody may talk to it any more."""
+    before = fleet.pebble.orders_added()
+    switch, worst, _ = through_a_failover(fleet, signal.SIGSTOP, patience)
+    switch.old.signal(signal.SIGCONT)
+    role = wait_until("it to answer", lambda: switch.old.command("role").split("\n")[0], 20)
+    wait_until("what had been sent to it to end", lambda: not ours_at(switch.old), 5 * patience, 0.1)
+    wrote = writes(switch.old)
+    ids = import_endpoints(fleet, [internal(i, "h") for i in range(10)])
+    fleet.wait_states("active", ids, 200 * patience)
+    assert not ours_at(switch.old)
+    assert not switch.old.command("role").startswith("master") or writes(switch.old) == wrote
+    orders = all_well(fleet, ids, before + len(ids)) - before
+    row("Redis primary SIGSTOP, SIGCONT after the failover", "the old one is not written to",
+        f"it came back as {role}, with no connection of ours; at work {worst:.1f} s after +switch-master; "
+        f"{len(ids)} of {len(ids)} active, {orders} orders")
+    fleet.redis.rejoin(switch.old)
+
+
+def ours_at(server):
+    return OURS.findall(server.command("client", "list"))
+
+
+def writes(server):
+    return re.findall(r"cmdstat_(?:evalsha|set|hset|xadd):calls=(\d+)", server.command("info", "commandstats"))
