@@ -13,6 +13,7 @@
 
 #define FIND_MS       10000 /* how long a failover is waited for */
 #define FIND_PAUSE_MS 200
+#define GREET_MS      2000 /* and how long a primary that hangs is: by then it may be another */
 
 struct redis_sync {
 	struct redis_options options; /* with nodes, host is place's */
@@ -151,6 +152,8 @@ static int open_at(const struct redis_options *options, enum redis_peer peer,
 		r->place = *place;
 		r->options.host = r->place.host;
 		r->options.port = r->place.port;
+		if (!options->timeout_ms || options->timeout_ms > GREET_MS)
+			r->options.timeout_ms = GREET_MS;
 	}
 	r->prefix = mem_printf("cf:{%s}:", options->fleet ? options->fleet : "");
 	err = start(r, why);
@@ -162,6 +165,8 @@ static int open_at(const struct redis_options *options, enum redis_peer peer,
 		redis_sync_close(r);
 		return err;
 	}
+	r->options.timeout_ms = options->timeout_ms;
+	redisSetTimeout(r->c, timeout(&r->options));
 	*out = r;
 	return 0;
 }
