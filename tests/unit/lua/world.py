@@ -119,6 +119,7 @@ class World:
         self.calls = build(fleet)
         self.keys = sorted(fleet.db.scan(count=10000)[1])
         self.values = self.read({k: "dump" for k in self.keys})
+        self.restored = self.snapshot()
 
     READ = {b"hash": ("hgetall",), b"string": ("get",), b"list": ("lrange", 0, -1), b"stream": ("xrange",),
             b"zset": ("zrange", 0, -1, False, True)}
@@ -141,9 +142,11 @@ class World:
             pipe.restore(k, 0, value)
         pipe.execute()
 
-    def outcome(self, call, argv=None):
-        """The reply, or None for a refusal, which must have written nothing. Whatever else Redis says is a defect."""
-        before = self.snapshot()
+    def outcome(self, call, argv=None, before=None):
+        """The reply, or None for a refusal, which must have written nothing. Whatever else Redis says is a defect.
+
+        before: how everything is now, if that is known."""
+        before = before or self.snapshot()
         try:
             return self.fleet.run(call.split()[0], *(self.calls[call] if argv is None else argv))
         except redis.ResponseError as e:
