@@ -16,26 +16,40 @@ end
 local function wake_up(lane)
 	local woken = redis.call('ZRANGEBYSCORE', wake_key(lane), '-inf', NOW, 'LIMIT', 0, BATCH)
 	if #woken > 0 then
-		local own, scores, values = redis.call('HMGET', VT, unpack(woken)), {}, {}
+		local own, scores, raised = redis.call('HMGET', VT, unpack(woken)), {}, {}
 		for i, tenant in ipairs(woken) do
 			local v = math.max(number(own[i]), floor)
 			scores[2 * i - 1], scores[2 * i] = v, tenant
-			values[2 * i - 1], values[2 * i] = tenant, v
+			if not own[i] or v ~= number(own[i]) then
+				raised[#raised + 1], raised[#raised + 2] = tenant, v
+			end
 		end
-		redis.call('HSET', VT, unpack(values))
+		if #raised > 0 then
+			redis.call('HSET', VT, unpack(raised))
+		end
 		redis.call('ZADD', ready_key(lane), 'NX', unpack(scores))
 		redis.call('ZREM', wake_key(lane), unpack(woken))
 		lanes[lane] = true
 	end
 end
 
--- Nothing of this tenant is due now: it waits for its next.
-local function to_sleep(lane, tenant, due)
-	local first = is_type(due, 'zset') and redis.call('ZRANGE', due, 0, 0, 'WITHSCORES') or {}
-	redis.call('ZREM', ready_key(lane), tenant)
-	if first[1] then
-		redis.call('ZADD', wake_key(lane), first[2], tenant)
+-- Tenants of which nothing is due now: each waits for its next, if it has one.
+local asleep, waking = {}, {}
+local function to_sleep(tenant, next_due)
+	asleep[#asleep + 1] = tenant
+	if next_due then
+		waking[#waking + 1], waking[#waking + 2] = next_due, tenant
 	end
+end
+
+local function write_asleep(lane)
+	if #asleep > 0 then
+		redis.call('ZREM', ready_key(lane), unpack(asleep))
+	end
+	if #waking > 0 then
+		redis.call('ZADD', wake_key(lane), unpack(waking))
+	end
+	asleep, waking = {}, {}
 end
 
 -- A suspect that lapsed as one waits until it can run alone, and then no other suspect joins it.
@@ -58,10 +72,23 @@ local function is_closed(lane)
 	return lane == LANE_SUSPECT and closed
 end
 
+-- The first ids in a due set that are due now, `most` at most, and the scores of these and of the next one.
+local function first_due(due, most)
+	local flat, ids, scores = redis.pcall('ZRANGE', due, 0, most, 'WITHSCORES'), {}, {} -- of a wrong type: an error, and none
+	for i = 1, #flat, 2 do
+		scores[#scores + 1] = flat[i + 1]
+		if #ids == most or tonumber(flat[i + 1]) > NOW then
+			break
+		end
+		ids[#ids + 1] = flat[i]
+	end
+	return ids, scores
+end
+
 -- Starts up to `most` jobs of one tenant.
 local function serve(lane, tenant, most)
 	local due = due_key(Q, lane, tenant)
-	local ids = redis.pcall('ZRANGEBYSCORE', due, '-inf', NOW, 'LIMIT', 0, most) -- of a wrong type: an error, and none
+	local ids, scores = first_due(due, most)
 	local got, gone = 0, {}
 	for _, id in ipairs(ids) do
 		local f = fields(id)
@@ -82,7 +109,7 @@ local function serve(lane, tenant, most)
 	looks = looks + math.max(1, #ids)
 	left = left - got
 	if #ids < most then
-		to_sleep(lane, tenant, due)
+		to_sleep(tenant, scores[#gone + 1])
 	end
 	return got, #ids < most
 end
@@ -159,6 +186,7 @@ local function fair_round(lane, most)
 			queue_again(again, k, entry)
 		end
 	end
+	write_asleep(lane)
 	write_values()
 	return most
 end
@@ -180,6 +208,7 @@ local function newcomers(lane, most)
 			most = most - got
 		end
 	end
+	write_asleep(lane)
 	write_values()
 end
 
