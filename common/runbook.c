@@ -47,6 +47,12 @@ static const struct runbook table[] = {
 	{"no_leader", "operator", "for a while no scheduler led: nothing was planned or alerted",
 		"See why the schedulers stopped or could not reach Redis.",
 		"by itself, an hour after a scheduler leads again"},
+	{"self_doubt", "operator", "so many names turned bad at once that we suspect ourselves",
+		"Look at resolver.servers and the workers' way to DNS. Verdicts are frozen "
+		"meanwhile, and due renewals are tried.",
+		"when fewer names are seen to turn bad"},
+	{"resolver_broken", "operator", "the resolver of a worker does not answer as it should",
+		"Look at the resolvers in resolver.servers.", "when they answer right again"},
 	{"no_worker", "operator", "no worker has given a sign of life for a minute",
 		"Start certfleet-worker, or see why it cannot reach Redis.",
 		"with a worker's beat"},

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LOOK_EVERY_MS      10000
@@ -17,6 +18,7 @@
 #define ALIVE_TEXT         "60000"
 #define FACTS_N            17
 #define DOUBT_TEXT         "900"
+#define SAME_HEAD_MS       5 /* two looks at one due job differ by their own time at most */
 /* Hard cap, age that is kept, entries at a time. */
 #define STREAM_CAP     1000000
 #define STREAM_KEEP_MS CLOCK_DAY_MS
@@ -33,8 +35,17 @@ struct fleet {
 	uv_timer_t timer;
 	struct redis *redis;
 	struct alerts *alerts;
+	struct fleet_options options;
 	char *name, *nonce;
-	bool leading, busy;
+	int looks_left; /* replies of the look under way */
+	bool asked_seen;
+	int64_t head_at_ms[2], head_since_ms[2]; /* of the oldest due jobs: Redis' clock, ours */
+	bool leading, busy, failed;
+	int64_t seen_ms, led_redis_ms; /* the last sign of a leader before us; our first look */
+	struct limit_look {
+		struct fleet *fleet;
+		size_t index;
+	} limit_looks[FLEET_LIMITS_MAX];
 	uint64_t term;
 	uint64_t beats;                /* in this term */
 	int64_t led_since_ms, beat_ms; /* monotonic */
@@ -104,6 +115,18 @@ static void trim(struct fleet *f)
 	}
 }
 
+/* --- signs of a leader */
+
+/* So that the next leader knows how long there was none. */
+static void say_seen(struct fleet *f)
+{
+	_mem_free_ char *key = mem_printf("%sleader", redis_prefix(f->redis));
+	char now[24];
+
+	snprintf(now, sizeof now, "%" PRId64, f->facts.redis_ms);
+	redis_commandv(f->redis, NULL, NULL, "HSET", key, "seen", now, NULL);
+}
+
 /* --- the look */
 
 static void show(const struct fleet_facts *f)
@@ -145,30 +168,125 @@ static void tell_doubt(struct fleet *f)
 
 static void lead_on(struct fleet *f)
 {
-	struct alert_edge edges[FLEET_CONDITIONS];
+	struct alert_edge edges[FLEET_CONDITIONS + FLEET_LIMITS_MAX];
 	int64_t now = clock_mono_ms();
+	size_t n;
 
 	f->facts.led_ms = now - f->led_since_ms;
 	f->facts.lost = f->lost;
 	f->lost = 0;
-	alerts_tell(f->alerts, edges, fleet_judge(&f->facts, edges));
+	n = fleet_judge(&f->facts, edges);
+	for (size_t i = 0; i < f->options.limits_n; i++)
+		fleet_judge_limit(&f->options.limits[i], f->facts.redis_ms, &edges[n++]);
+	alerts_tell(f->alerts, edges, n);
+	say_seen(f);
 	tell_doubt(f);
 	trim(f);
 	if (!f->beats || now - f->beat_ms >= HEARTBEAT_EVERY_MS)
 		heartbeat(f, now);
 }
 
+/* A look whose parts did not all come says nothing. */
+static bool came(struct fleet *f, int err)
+{
+	f->failed |= err != 0;
+	if (--f->looks_left)
+		return false;
+	f->busy = false;
+	return !f->failed;
+}
+
+static void part_over(struct fleet *f, int err)
+{
+	if (came(f, err) && f->leading)
+		lead_on(f);
+}
+
+static void got_info(void *arg, int err, const struct reply *reply)
+{
+	struct fleet *f = arg;
+	size_t len = 0;
+	const char *info = err ? NULL : reply_str(reply, &len);
+
+	if (info)
+		fleet_read_info(info, len, &f->facts);
+	part_over(
+		f, err == CF_EREDIS ? 0 : err); /* a Redis that will not tell is no fault of ours */
+}
+
+/* When a leader was last seen: only the first look of a leadership asks. */
+static void got_seen(void *arg, int err, const struct reply *reply)
+{
+	struct fleet *f = arg;
+	const char *seen = err ? NULL : reply_str(reply, NULL);
+
+	f->asked_seen = !err;
+	f->seen_ms = seen ? strtoll(seen, NULL, 10) : 0;
+	part_over(f, err);
+}
+
+static void got_limit(void *arg, int err, const struct reply *reply)
+{
+	struct limit_look *l = arg;
+	const char *free_at = err ? NULL : reply_str(reply, NULL);
+
+	l->fleet->options.limits[l->index].free_ms = free_at ? strtoll(free_at, NULL, 10) : 0;
+	part_over(l->fleet, err == CF_EREDIS ? 0 : err);
+}
+
+static void note_heads(struct fleet *f)
+{
+	int64_t now = clock_mono_ms();
+
+	for (int q = 0; q < 2; q++) {
+		int64_t at = f->facts.redis_ms - f->facts.late_ms[q];
+
+		if (!f->facts.late_ms[q] || llabs(at - f->head_at_ms[q]) > SAME_HEAD_MS) {
+			f->head_at_ms[q] = at;
+			f->head_since_ms[q] = now;
+		}
+		f->facts.head_ms[q] = now - f->head_since_ms[q];
+	}
+}
+
 static void got_facts(void *arg, int err, const struct reply *reply)
 {
 	struct fleet *f = arg;
 
-	f->busy = false;
-	if (err)
-		return;
-	read_facts(reply, &f->facts);
-	show(&f->facts);
-	if (f->leading)
-		lead_on(f);
+	if (!err) {
+		read_facts(reply, &f->facts);
+		note_heads(f);
+		if (!f->led_redis_ms)
+			f->led_redis_ms = f->facts.redis_ms;
+		f->facts.leaderless_ms = f->seen_ms ? f->led_redis_ms - f->seen_ms : 0;
+		show(&f->facts);
+	}
+	part_over(f, err);
+}
+
+static void ask_limit(struct fleet *f, size_t i)
+{
+	_mem_free_ char *key = mem_printf(
+		"%squota:%s:new_orders", redis_prefix(f->redis), f->options.limits[i].authority);
+
+	f->limit_looks[i] = (struct limit_look){f, i};
+	f->looks_left++;
+	redis_commandv(f->redis, got_limit, &f->limit_looks[i], "GET", key, NULL);
+}
+
+/* What only the leader wants to know. */
+static void ask_more(struct fleet *f)
+{
+	_mem_free_ char *leader = mem_printf("%sleader", redis_prefix(f->redis));
+
+	f->looks_left++;
+	redis_commandv(f->redis, got_info, f, "INFO", NULL);
+	if (!f->asked_seen) {
+		f->looks_left++;
+		redis_commandv(f->redis, got_seen, f, "HGET", leader, "seen", NULL);
+	}
+	for (size_t i = 0; i < f->options.limits_n; i++)
+		ask_limit(f, i);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -179,18 +297,24 @@ static void on_timer(uv_timer_t *timer)
 	if (f->busy || !redis_is_up(f->redis))
 		return;
 	f->busy = true;
+	f->failed = false;
+	f->looks_left = 1;
+	if (f->leading)
+		ask_more(f); /* before the facts, which use them */
 	redis_script(f->redis, "fleet", 1, argv, NULL, got_facts, f);
 }
 
 struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *alerts,
-	const char *name, const char *nonce)
+	const struct fleet_options *options)
 {
 	struct fleet *f = mem_zalloc(sizeof *f);
 
 	f->redis = redis;
 	f->alerts = alerts;
-	f->name = mem_strdup(name);
-	f->nonce = mem_strdup(nonce);
+	f->options = *options;
+	f->facts.replicas_wanted = options->replicas;
+	f->name = mem_strdup(options->name);
+	f->nonce = mem_strdup(options->nonce);
 	f->timer.data = f;
 	uv_timer_init(loop, &f->timer);
 	uv_timer_start(&f->timer, on_timer, 1000, LOOK_EVERY_MS);
@@ -206,6 +330,8 @@ void fleet_lead(struct fleet *f, bool leading, uint64_t term)
 	}
 	f->lost = 0;
 	f->led_since_ms = clock_mono_ms();
+	f->asked_seen = false;
+	f->seen_ms = f->led_redis_ms = 0;
 	if (leading)
 		on_timer(&f->timer);
 }

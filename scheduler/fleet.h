@@ -21,23 +21,49 @@ struct fleet_facts {
 	int64_t looked, turned;                /* names of late; of these, from some CAN to none */
 	int64_t resolvers, zone_ds, zone_lost; /* workers that see their resolver fail, a DS at our
 						  challenge zone, no delegation of it */
-	int64_t lost;   /* entries that streams lost at their cap since the last look */
-	int64_t led_ms; /* how long we lead */
+	int64_t lost;          /* entries that streams lost at their cap since the last look */
+	int64_t led_ms;        /* how long we lead */
+	int64_t leaderless_ms; /* how long nobody had led before us */
+	int64_t head_ms[2];    /* by queue: how long the oldest due job has been the oldest */
+	/* Redis itself. */
+	int64_t memory_used, memory_most; /* bytes; most 0: no limit */
+	bool disk_failed;                 /* its last write to disk, of AOF or RDB */
+	int64_t replicas, replicas_wanted;
 };
 
-#define FLEET_CONDITIONS 9
+#define FLEET_CONDITIONS 14
 /** Whether the fleet suspects itself: 5 % of the names looked at, and 20 at least, turned bad. */
 bool fleet_doubts(const struct fleet_facts *f);
-/** The conditions of the whole fleet (no_worker, queue_late, requests_backlog, clocks_apart,
- * stream_cap, self_doubt, resolver_broken, zone_ds, zone_not_delegated), open or closed, from one
- * look. Returns FLEET_CONDITIONS. */
+/** The conditions of the whole fleet (common/runbook.h), open or closed, from one look. Returns
+ * FLEET_CONDITIONS. */
 size_t fleet_judge(const struct fleet_facts *f, struct alert_edge out[FLEET_CONDITIONS]);
+/** What INFO says of memory, disk and replicas. */
+void fleet_read_info(const char *info, size_t len, struct fleet_facts *f);
+
+/** New orders of an authority: how much of them may be made, and what the ledger says. */
+struct fleet_limit {
+	const char *authority;
+	uint32_t count;
+	int64_t window_ms;
+	int64_t free_ms; /* when all of it is free again, by Redis' clock; 0: it is */
+};
+/** quota_low of the authority. */
+void fleet_judge_limit(const struct fleet_limit *l, int64_t now_ms, struct alert_edge *out);
 
 struct fleet;
 
-/** Never NULL. Borrows all; name is the fleet's, nonce ours. */
+#define FLEET_LIMITS_MAX 16
+
+struct fleet_options {
+	const char *name, *nonce; /* the fleet's, ours */
+	int64_t replicas;         /* that the config asks for */
+	struct fleet_limit limits[FLEET_LIMITS_MAX];
+	size_t limits_n;
+};
+
+/** Never NULL. Borrows what options point to. */
 struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *alerts,
-	const char *name, const char *nonce);
+	const struct fleet_options *options);
 void fleet_lead(struct fleet *f, bool leading, uint64_t term);
 void fleet_close(struct fleet *f);
 void fleet_free(struct fleet *f);

@@ -2,17 +2,24 @@
 
 #include "common/clock.h"
 #include "common/diagnosis.h"
+#include "scheduler/reap.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define GRACE_MS       (60 * CLOCK_SECOND_MS) /* of a new leader: workers may be starting too */
-#define LATE_MS        (5 * CLOCK_MINUTE_MS)
-#define BACKLOG        10000
-#define BACKLOG_AGE_MS (2 * CLOCK_MINUTE_MS)
-#define DOUBT_PERCENT  5
-#define DOUBT_LEAST    20
-#define CLOCKS_MS      (30 * CLOCK_SECOND_MS)
+#define GRACE_MS           (60 * CLOCK_SECOND_MS) /* of a new leader: workers may be starting too */
+#define LATE_MS            (5 * CLOCK_MINUTE_MS)
+#define BACKLOG            10000
+#define BACKLOG_AGE_MS     (2 * CLOCK_MINUTE_MS)
+#define CLOCKS_MS          (30 * CLOCK_SECOND_MS)
+#define STUCK_MS           (5 * CLOCK_MINUTE_MS)
+#define LEADERLESS_MS      CLOCK_MINUTE_MS
+#define LEADERLESS_TOLD_MS CLOCK_HOUR_MS /* so long it is told, for it is over already */
+#define QUOTA_LOW          0.95
+#define DOUBT_PERCENT      5
+#define DOUBT_LEAST        20
 
 static void no_worker(const struct fleet_facts *f, struct alert_edge *out)
 {
@@ -107,6 +114,92 @@ static void our_zone(const struct fleet_facts *f, struct alert_edge *out)
 		lost->code, f->zone_lost > 0, ALERT_CRITICAL, lost->means, lost->advice, &out[1]);
 }
 
+/* The oldest due job is not taken, although somebody works. */
+static void queue_stuck(const struct fleet_facts *f, struct alert_edge *out)
+{
+	int q = f->head_ms[1] > f->head_ms[0];
+	char text[160], human[CLOCK_HUMAN_LEN];
+
+	snprintf(text, sizeof text, "the oldest due job of the %s queue has not been taken for %s",
+		q ? "issue" : "verify", clock_human(f->head_ms[q], human));
+	alert_fleet("queue_stuck", f->workers && f->head_ms[q] > STUCK_MS, ALERT_CRITICAL, text, "",
+		out);
+}
+
+/* Nobody can say it while it lasts but the missing heartbeat. */
+static void no_leader(const struct fleet_facts *f, struct alert_edge *out)
+{
+	char text[160], human[CLOCK_HUMAN_LEN];
+
+	snprintf(text, sizeof text, "no scheduler led for %s; one does again",
+		clock_human(f->leaderless_ms, human));
+	alert_fleet("no_leader", f->leaderless_ms > LEADERLESS_MS && f->led_ms < LEADERLESS_TOLD_MS,
+		ALERT_WARNING, text, "", out);
+}
+
+static void redis_memory(const struct fleet_facts *f, struct alert_edge *out)
+{
+	char text[160];
+
+	snprintf(text, sizeof text, "Redis uses %" PRId64 " of %" PRId64 " MiB",
+		f->memory_used >> 20, f->memory_most >> 20);
+	alert_fleet("redis_memory", f->memory_most && f->memory_used > f->memory_most / 10 * 9,
+		f->memory_used >= f->memory_most ? ALERT_CRITICAL : ALERT_WARNING, text, "", out);
+}
+
+static void redis_persistence(const struct fleet_facts *f, struct alert_edge *out)
+{
+	alert_fleet("redis_persistence", f->disk_failed, ALERT_CRITICAL,
+		"Redis failed to write its data to disk", "", out);
+}
+
+static void redis_replicas(const struct fleet_facts *f, struct alert_edge *out)
+{
+	char text[160];
+
+	snprintf(text, sizeof text, "Redis has %" PRId64 " of %" PRId64 " replicas", f->replicas,
+		f->replicas_wanted);
+	alert_fleet(
+		"redis_replicas", f->replicas < f->replicas_wanted, ALERT_CRITICAL, text, "", out);
+}
+
+static bool info_is_bad(const char *info, size_t len, const char *name)
+{
+	char word[16];
+
+	info_field(info, len, name, word, sizeof word);
+	return word[0] && strcmp(word, "ok") != 0;
+}
+
+static int64_t info_number(const char *info, size_t len, const char *name)
+{
+	char text[32];
+
+	info_field(info, len, name, text, sizeof text);
+	return strtoll(text, NULL, 10);
+}
+
+void fleet_read_info(const char *info, size_t len, struct fleet_facts *f)
+{
+	f->memory_used = info_number(info, len, "used_memory");
+	f->memory_most = info_number(info, len, "maxmemory");
+	f->replicas = info_number(info, len, "connected_slaves");
+	f->disk_failed = info_is_bad(info, len, "aof_last_write_status") ||
+			 info_is_bad(info, len, "rdb_last_bgsave_status");
+}
+
+void fleet_judge_limit(const struct fleet_limit *l, int64_t now_ms, struct alert_edge *out)
+{
+	double used = l->window_ms > 0 ? (double)(l->free_ms - now_ms) / (double)l->window_ms : 0;
+	char condition[64], text[160], human[CLOCK_HUMAN_LEN];
+
+	snprintf(condition, sizeof condition, "quota_low:%.50s", l->authority);
+	snprintf(text, sizeof text, "%.0f %% of the %u new orders that %s allows in %s are used",
+		used > 1 ? 100 : used * 100, l->count, l->authority,
+		clock_human(l->window_ms, human));
+	alert_fleet(condition, used > QUOTA_LOW, ALERT_WARNING, text, "", out);
+}
+
 size_t fleet_judge(const struct fleet_facts *f, struct alert_edge out[FLEET_CONDITIONS])
 {
 	no_worker(f, &out[0]);
@@ -117,5 +210,10 @@ size_t fleet_judge(const struct fleet_facts *f, struct alert_edge out[FLEET_COND
 	self_doubt(f, &out[5]);
 	resolver_broken(f, &out[6]);
 	our_zone(f, &out[7]);
+	queue_stuck(f, &out[9]);
+	no_leader(f, &out[10]);
+	redis_memory(f, &out[11]);
+	redis_persistence(f, &out[12]);
+	redis_replicas(f, &out[13]);
 	return FLEET_CONDITIONS;
 }

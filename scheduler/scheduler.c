@@ -140,6 +140,24 @@ static void on_life(uv_timer_t *timer)
 	sweep_longest_life(s->sweep, patrol_longest_life_ms(s->patrol));
 }
 
+static struct fleet_options fleet_options(const struct scheduler *s)
+{
+	const struct config *c = s->config;
+	struct fleet_options o = {
+		.name = c->fleet, .nonce = s->nonce, .replicas = (int64_t)c->redis.replicas};
+
+	for (size_t i = 0; i < c->authorities.n && o.limits_n < FLEET_LIMITS_MAX; i++) {
+		const struct config_rate *rate = &c->authorities.items[i].limits.new_orders;
+
+		if (rate->count)
+			o.limits[o.limits_n++] =
+				(struct fleet_limit){.authority = c->authorities.items[i].name,
+					.count = rate->count,
+					.window_ms = rate->window_ms};
+	}
+	return o;
+}
+
 static void new_parts(struct scheduler *s)
 {
 	const struct config *c = s->config;
@@ -150,6 +168,8 @@ static void new_parts(struct scheduler *s)
 		.least = c->alerts.incident.endpoints};
 	struct leader_events events = {.changed = leader_changed, .clock = leader_clock, .arg = s};
 
+	const struct fleet_options fleet = fleet_options(s);
+
 	s->looked = true;
 	s->block = redis_new(s->loop, &s->redis_options, NULL, NULL);
 	new_requests(s);
@@ -157,7 +177,7 @@ static void new_parts(struct scheduler *s)
 	s->patrol = patrol_new(s->loop, s->redis, &policy);
 	s->alerts = alerts_new(s->loop, s->redis, &grouping);
 	s->sweep = sweep_new(s->loop, s->redis, s->alerts);
-	s->fleet = fleet_new(s->loop, s->redis, s->alerts, c->fleet, s->nonce);
+	s->fleet = fleet_new(s->loop, s->redis, s->alerts, &fleet);
 	s->leader = leader_new(s->loop, s->redis, s->nonce, c->scheduler.lease_ms, &events);
 	s->feed = feed_new(s->loop, s->redis, &s->redis_options, s->index,
 		&(struct feed_hooks){.changed = v1_changed, .arg = s->v1});

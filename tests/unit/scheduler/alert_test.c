@@ -181,6 +181,51 @@ static void judges_the_fleet(void **state)
 	assert_true(is_open(&f, "clocks_apart"));
 }
 
+static void judges_redis_and_who_leads(void **state)
+{
+	static const char info[] =
+		"# Memory\r\nused_memory:910\r\nused_memory_human:910B\r\nmaxmemory:1000\r\n"
+		"# Persistence\r\nrdb_last_bgsave_status:ok\r\naof_last_write_status:err\r\n"
+		"# Replication\r\nconnected_slaves:1\r\n";
+	struct fleet_facts f = {.workers = 1, .led_ms = 5000, .replicas_wanted = 2};
+
+	(void)state;
+	fleet_read_info(info, strlen(info), &f);
+	assert_true(is_open(&f, "redis_memory"));
+	assert_true(is_open(&f, "redis_persistence"));
+	assert_true(is_open(&f, "redis_replicas"));
+	assert_false(is_open(&f, "no_leader"));
+	fleet_read_info("", 0, &f); /* it would not tell */
+	assert_false(is_open(&f, "redis_memory"));
+	assert_false(is_open(&f, "redis_persistence"));
+	f.leaderless_ms = 61000;
+	assert_true(is_open(&f, "no_leader"));
+	f.led_ms = CLOCK_HOUR_MS;
+	assert_false(is_open(&f, "no_leader"));
+	f.head_ms[1] = 301000;
+	assert_true(is_open(&f, "queue_stuck"));
+	f.workers = 0; /* no_worker says it better */
+	assert_false(is_open(&f, "queue_stuck"));
+}
+
+static void a_quota_is_low_near_its_end(void **state)
+{
+	struct fleet_limit l = {.authority = "ca", .count = 300, .window_ms = 10800000};
+	struct alert_edge e;
+
+	(void)state;
+	fleet_judge_limit(&l, 1000, &e);
+	assert_false(e.open);
+	assert_string_equal(e.key, "fleet/quota_low:ca");
+	l.free_ms = 1000 + 10800000 / 100 * 94;
+	fleet_judge_limit(&l, 1000, &e);
+	assert_false(e.open);
+	l.free_ms = 1000 + 10800000 / 100 * 96;
+	fleet_judge_limit(&l, 1000, &e);
+	assert_true(e.open);
+	assert_string_equal(e.text, "96 % of the 300 new orders that ca allows in 3h are used");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +237,8 @@ int main(void)
 		cmocka_unit_test(an_open_alert_ends_with_its_reason),
 		cmocka_unit_test(parked_ends_when_nothing_is),
 		cmocka_unit_test(judges_the_fleet),
+		cmocka_unit_test(judges_redis_and_who_leads),
+		cmocka_unit_test(a_quota_is_low_near_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

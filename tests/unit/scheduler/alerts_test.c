@@ -21,6 +21,8 @@
 static const struct group_policy policy = {
 	.settle_ms = 300, .hold_ms = 1500, .window_ms = 3600000, .least = 5};
 
+static const struct fleet_options fleet_options = {.name = "test", .nonce = "me"};
+
 struct scene {
 	struct world w;
 	struct alerts *alerts;
@@ -224,6 +226,32 @@ static int64_t members(struct scene *s)
 	return world_ask_int(&s->w, "ZCARD", "@incident:" NS);
 }
 
+/* Nobody led for ten minutes, says the sign that the last leader left. */
+static void a_fleet_without_a_leader_is_told(void **state)
+{
+	const struct fleet_options more = {.name = "test",
+		.nonce = "me",
+		.replicas = 1,
+		.limits = {{.authority = "ca", .count = 10, .window_ms = 1000000}},
+		.limits_n = 1};
+	struct scene s;
+	char seen[24], full[24];
+
+	(void)state;
+	start(&s);
+	snprintf(seen, sizeof seen, "%lld", (long long)(clock_wall_ms() - 600000));
+	snprintf(full, sizeof full, "%lld", (long long)(clock_wall_ms() + 999000));
+	world_ask(&s.w, "HSET", "@leader", "seen", seen, NULL);
+	world_ask(&s.w, "SET", "@quota:ca:new_orders", full, NULL);
+	s.fleet = fleet_new(&s.w.loop, s.w.redis, s.alerts, &more);
+	fleet_lead(s.fleet, true, 7);
+	expect(&s, EVENT_ALERT_OPENED, 3);
+	assert_int_equal(world_ask_int(&s.w, "EXISTS", "@alert:fleet/no_leader"), 1);
+	assert_int_equal(world_ask_int(&s.w, "EXISTS", "@alert:fleet/redis_replicas"), 1);
+	assert_int_equal(world_ask_int(&s.w, "EXISTS", "@alert:fleet/quota_low:ca"), 1);
+	finish(&s);
+}
+
 static void one_incident_for_a_thousand(void **state)
 {
 	struct scene s;
@@ -330,7 +358,7 @@ static void the_fleet_beats(void **state)
 
 	(void)state;
 	start(&s);
-	s.fleet = fleet_new(&s.w.loop, s.w.redis, s.alerts, "test", "me");
+	s.fleet = fleet_new(&s.w.loop, s.w.redis, s.alerts, &fleet_options);
 	fleet_lead(s.fleet, true, 7);
 	expect(&s, EVENT_HEARTBEAT, 1);
 	finish(&s);
@@ -354,7 +382,7 @@ static void led_twice_in_one_term(void **state)
 
 	(void)state;
 	start(&s);
-	s.fleet = fleet_new(&s.w.loop, s.w.redis, s.alerts, "test", "me");
+	s.fleet = fleet_new(&s.w.loop, s.w.redis, s.alerts, &fleet_options);
 	for (int i = 1; i <= 2; i++) {
 		alerts_lead(s.alerts, true, 7);
 		fleet_lead(s.fleet, true, 7);
@@ -398,6 +426,7 @@ int main(void)
 		cmocka_unit_test(led_twice_in_one_term),
 		cmocka_unit_test(redis_dies_while_edges_are_read),
 		cmocka_unit_test(one_incident_for_a_thousand),
+		cmocka_unit_test(a_fleet_without_a_leader_is_told),
 		cmocka_unit_test(singles_become_an_incident),
 		cmocka_unit_test(what_a_dead_leader_held_is_not_lost),
 	};
