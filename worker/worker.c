@@ -123,6 +123,7 @@ static void on_redis(void *arg, bool up, const struct why *why)
 		LOG(WARN, "redis_down", LF("why", why->text));
 		return;
 	}
+	w->redis_back_ms = w->redis_lost_ms ? clock_wall_ms() : 0;
 	LOG(INFO, "redis_up", LF("at", redis_server(w->redis, at, sizeof at)));
 	if (w->nodes)
 		nodes_beat(w->nodes);

@@ -61,6 +61,7 @@ struct worker {
 	int pools_left;        /* pools that still drain */
 	struct again *agains;  /* writes that wait for Redis: worker/jobs/again.h */
 	int64_t redis_lost_ms; /* when the connection was last seen to break; Unix time */
+	int64_t redis_back_ms; /* when it was last made; 0: for the first time */
 	int exit_status;
 };
 

@@ -267,12 +267,32 @@ static int unknown_command(const char *group, const char *word, struct why *why)
 	return why_set(why, CF_EINVAL, "unknown command \"%s%s%s\"", group, gap, word);
 }
 
+/** "alerts" is a command, and "alerts silence" another: its word follows at once. */
+static bool into_group(struct parser *p, const char *word)
+{
+	struct cli_args *a = p->args;
+	const struct cli_command *longer;
+	char name[80];
+
+	for (size_t i = 0; i < CLI_OPTIONS_MAX; i++)
+		if (a->values[i] != NULL)
+			return false;
+	if (a->words_n > 0 || a->command->args_max > 0)
+		return false;
+	snprintf(name, sizeof name, "%s %s", a->command->name, word);
+	longer = cli_command_find(name);
+	if (longer != NULL)
+		a->command = longer;
+	return longer != NULL;
+}
+
 static int parse_word(struct parser *p, const char *word)
 {
 	struct cli_args *a = p->args;
 
 	if (a->command != NULL) {
-		a->words[a->words_n++] = word;
+		if (!into_group(p, word))
+			a->words[a->words_n++] = word;
 		return 0;
 	}
 	if (p->group == NULL && strcmp(word, "help") == 0 && !*p->help) {

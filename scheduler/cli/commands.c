@@ -222,6 +222,57 @@ const struct cli_command cli_commands[] = {
 			 "An alert is "
 			 "opened once, escalated as its deadline nears, and resolved when its "
 			 "cause ends."},
+	{.name = "alerts silence",
+		.args = "PATTERN",
+		.args_min = 1,
+		.args_max = 1,
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_alerts_silence,
+		.options = options_silence,
+		.examples = examples_silence,
+		.brief = "keep alerts quiet for a while",
+		.about = "Alerts whose key, endpoint, condition or tenant is the pattern (\"*\" "
+			 "stands "
+			 "for any text, \"?\" for one character) are still opened, but marked, "
+			 "and not brought to webhooks and Alertmanager. FIELD=PATTERN looks at one "
+			 "of key, endpoint, condition, tenant and cause alone. What is still open "
+			 "when the silence ends is told then."},
+	{.name = "alerts silences",
+		.args = "",
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_alerts_silences,
+		.brief = "what is silenced, by whom, why and until when",
+		.about = "Silences that are in force."},
+	{.name = "alerts unsilence",
+		.args = "ID...",
+		.args_min = 1,
+		.args_max = CLI_ANY,
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_alerts_unsilence,
+		.brief = "end a silence now",
+		.about = "What it kept quiet and is still open is told within seconds by the "
+			 "scheduler that leads."},
+	{.name = "alerts members",
+		.args = "KEY",
+		.args_min = 1,
+		.args_max = 1,
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_alerts_members,
+		.options = options_members,
+		.examples = examples_members,
+		.status = "0 shown\n1 failed\n2 wrong usage\n3 the incident is not open",
+		.brief = "what an incident holds",
+		.about = "The keys of the alerts that are said as one, in the order that they "
+			 "joined."},
+	{.name = "alerts enable",
+		.args = "TARGET...",
+		.args_min = 1,
+		.args_max = CLI_ANY,
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_alerts_enable,
+		.brief = "use a target of alerts again that said it is gone",
+		.about = "A webhook that answers 410 Gone gets nothing more until then. What was "
+			 "said meanwhile is not sent."},
 	{.name = "results",
 		.args = "[ID]",
 		.args_max = 1,

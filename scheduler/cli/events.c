@@ -129,8 +129,9 @@ int cmd_results(struct cli *cli, const struct cli_args *args)
 struct alert {
 	char key[200];
 	char severity[16], actor[16];
-	char *text, *fix, *next;
-	int64_t since_ms, deadline_ms;
+	char *text, *fix, *next, *runbook;
+	char silence[65]; /* "": it is not silenced */
+	int64_t since_ms, deadline_ms, endpoints;
 };
 
 static void alert_release(struct alert *a)
@@ -138,6 +139,7 @@ static void alert_release(struct alert *a)
 	free(a->text);
 	free(a->fix);
 	free(a->next);
+	free(a->runbook);
 }
 
 static void alert_read(const void *data, size_t n, struct alert *a)
@@ -153,6 +155,8 @@ static void alert_read(const void *data, size_t n, struct alert *a)
 	mp_opt_str(&root, "text", &a->text);
 	mp_opt_str(&root, "fix", &a->fix);
 	mp_opt_str(&root, "next", &a->next);
+	mp_opt_str(&root, "runbook", &a->runbook);
+	mp_opt_int(&root, "endpoints", &a->endpoints);
 	mp_opt_int(&root, "deadline", &a->deadline_ms);
 	if (mp_get(&root, "since", &since) && mp_type(&since) == MP_INT)
 		mp_as_int(&since, &a->since_ms);
@@ -183,6 +187,10 @@ static void alert_show(struct cli *cli, const struct alert *a, struct buf *out)
 		_mem_free_ char *fix = mem_printf("To do: %s", a->fix);
 		term_wrap(out, fix, 2, cli->view.width);
 	}
+	if (a->runbook != NULL && (a->fix == NULL || strstr(a->runbook, a->fix) == NULL)) {
+		_mem_free_ char *runbook = mem_printf("Runbook: %s", a->runbook);
+		term_wrap(out, runbook, 2, cli->view.width);
+	}
 	if (a->next != NULL && *a->next != '\0') {
 		_mem_free_ char *next = mem_printf("By itself: %s", a->next);
 		term_wrap(out, next, 2, cli->view.width);
@@ -196,10 +204,15 @@ static void alert_show(struct cli *cli, const struct alert *a, struct buf *out)
 		term_when(&when, &cli->view, a->deadline_ms);
 		buf_addf(out, ", until %s", buf_cstr(&when));
 	}
-	buf_adds(out, "\n\n");
+	buf_addc(out, '\n');
+	if (a->endpoints > 0)
+		buf_addf(out, "  all of them: certfleet alerts members %s\n", a->key);
+	if (a->silence[0] != '\0')
+		buf_addf(out, "  silenced by %s: certfleet alerts silences\n", a->silence);
+	buf_addc(out, '\n');
 }
 
-static json_t *alert_json(const char *key, const void *data, size_t n)
+static json_t *alert_json(const char *key, const void *data, size_t n, const char *silence)
 {
 	json_t *j = data != NULL ? stream_data_json(data, n) : NULL;
 
@@ -209,6 +222,10 @@ static json_t *alert_json(const char *key, const void *data, size_t n)
 	}
 	if (json_object_get(j, "key") == NULL)
 		json_object_set_new(j, "key", json_text(key));
+	if (silence != NULL) {
+		json_object_set_new(j, "silenced", json_true());
+		json_object_set_new(j, "silenced_by", json_text(silence));
+	}
 	return j;
 }
 
@@ -220,17 +237,20 @@ static int alert_one(struct cli *cli, const char *key, struct why *why)
 	size_t n = 0;
 
 	fetch_key(cli, &name, "alert:", key);
-	int err = redis_sync_commandv(cli->redis, &reply, why, "HGET", buf_cstr(&name), "d", NULL);
+	int err = redis_sync_commandv(
+		cli->redis, &reply, why, "HMGET", buf_cstr(&name), "d", "q", NULL);
 	if (err != 0)
 		return err;
-	const char *data = reply_str(reply, &n);
+	const char *data = reply_str(reply_at(reply, 0), &n);
+	const char *silence = reply_str(reply_at(reply, 1), NULL);
 	if (cli->json) {
-		cli_list_item(cli, alert_json(key, data, n));
+		cli_list_item(cli, alert_json(key, data, n, silence));
 		return 0;
 	}
 	struct alert a = {0};
 	str_clean(key, strlen(key), a.key, sizeof a.key);
 	alert_read(data, n, &a);
+	snprintf(a.silence, sizeof a.silence, "%s", silence ? silence : "");
 	alert_show(cli, &a, &text);
 	cli_emit(cli, &text);
 	alert_release(&a);

@@ -5,6 +5,7 @@
 
 #include "common/diagnosis.h"
 #include "common/mem.h"
+#include "common/runbook.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,30 @@ static json_t *json_of(const struct diagnosis_kind *k)
 	return json_pack("{s:s s:s s:s s:s s:s s:s}", "code", k->code, "severity",
 		diagnosis_severity_word(k->severity), "actor", diagnosis_actor_word(k->actor),
 		"means", k->means, "advice", k->advice, "why", k->why);
+}
+
+static json_t *json_of_runbook(const struct runbook *r)
+{
+	return json_pack("{s:s s:s s:s s:s s:s}", "code", r->condition, "actor", r->actor, "means",
+		r->means, "advice", r->now, "ends", r->ends);
+}
+
+/* Conditions of the fleet: their severity is the moment's. */
+static void list_runbooks(struct cli *cli, struct table *t)
+{
+	size_t n;
+	const struct runbook *r = runbook_all(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (cli->json) {
+			cli_list_item(cli, json_of_runbook(&r[i]));
+			continue;
+		}
+		table_cell(t, TINT_NONE, "%s", r[i].condition);
+		table_cell(t, TINT_NONE, "-");
+		table_cell(t, TINT_NONE, "%s", r[i].actor);
+		table_cell(t, TINT_NONE, "%s", r[i].means);
+	}
 }
 
 static void list_all(struct cli *cli)
@@ -42,6 +67,7 @@ static void list_all(struct cli *cli)
 		table_cell(&t, TINT_NONE, "%s", diagnosis_actor_word(k[i].actor));
 		table_cell(&t, TINT_NONE, "%s", k[i].means);
 	}
+	list_runbooks(cli, &t);
 	if (cli->json)
 		cli_list_close(cli);
 	table_flush(&t, &cli->view, &text);
@@ -95,6 +121,23 @@ static int explain_word(struct cli *cli, const char *code)
 	return CLI_DONE;
 }
 
+static int explain_runbook(struct cli *cli, const struct runbook *r)
+{
+	_buf_release_ struct buf out = BUF_INIT(CLI_TEXT_LIMIT);
+
+	if (cli->json) {
+		cli_emit_json(cli, json_of_runbook(r));
+		return CLI_DONE;
+	}
+	term_tint(&out, &cli->view, TINT_BOLD, "%s", r->condition);
+	buf_addf(&out, ": %s\n", r->means);
+	part(cli, &out, "who acts", r->actor);
+	part(cli, &out, "to do", r->now);
+	part(cli, &out, "ends", r->ends);
+	cli_emit(cli, &out);
+	return CLI_DONE;
+}
+
 static int unknown(struct cli *cli, const char *code)
 {
 	size_t n;
@@ -120,7 +163,9 @@ int cmd_explain(struct cli *cli, const struct cli_args *args)
 	for (size_t i = 0; i < args->words_n; i++) {
 		const char *code = args->words[i];
 		const struct diagnosis_kind *k = diagnosis_kind(code);
+		const struct runbook *r = runbook_of(code);
 		int one = k != NULL           ? explain_kind(cli, k)
+			  : r != NULL         ? explain_runbook(cli, r)
 			  : words_known(code) ? explain_word(cli, code)
 					      : unknown(cli, code);
 

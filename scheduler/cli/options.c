@@ -322,6 +322,45 @@ const struct cli_example examples_alerts[] = {
 	{NULL, NULL},
 };
 
+const struct cli_option options_silence[] = {
+	{.name = "reason",
+		.arg = "TEXT",
+		.kind = CLI_TEXT,
+		.required = true,
+		.help = "Why; shown with the alerts that it keeps quiet."},
+	{.name = "for",
+		.arg = "DURATION",
+		.kind = CLI_DURATION,
+		.required = true,
+		.help = "How long from now, such as 2h."},
+	END_OPTION,
+};
+
+const struct cli_example examples_silence[] = {
+	{"alerts silence shop.example.com --reason 'moves to another DNS provider' --for 2h",
+		"One endpoint."},
+	{"alerts silence 'tenant=acme' --reason 'contract ends' --for 7d", "A tenant, and nothing "
+									   "else of that name."},
+	{"alerts silence 'incident:ns:*' --reason 'known outage' --for 4h",
+		"Incidents of DNS providers."},
+	{NULL, NULL},
+};
+
+const struct cli_option options_members[] = {
+	{.name = "limit",
+		.letter = 'n',
+		.arg = "N",
+		.kind = CLI_NUMBER,
+		.fallback = "100",
+		.help = "At most so many; 0: all."},
+	END_OPTION,
+};
+
+const struct cli_example examples_members[] = {
+	{"alerts members incident:ns:provider.example", "Whom an outage hits."},
+	{NULL, NULL},
+};
+
 const struct cli_option options_results[] = {
 	{.name = "follow", .letter = 'f', .kind = CLI_SWITCH, .help = "Go on with what comes."},
 	{.name = "last",

@@ -15,6 +15,7 @@ import urllib.request
 import msgpack
 import redis
 import stack as stack_module
+from conftest import refused
 from servers import LOOPBACK, Redis, Server, free_port, wait_until
 
 SECRET = base64.b64encode(b"a secret of 32 bytes for a test!").decode()
@@ -113,10 +114,10 @@ class Fleet:
 
     def __init__(self, schedulers=1, notifiers=1, config=None):
         self.folder = tempfile.mkdtemp(prefix="certfleet-alerts-")
-        self.redis = Redis(self.path("redis"))
+        self.redis = Redis(self.path("redis"), fleet="demo")
         self.redis.start()
         self.db = redis.Redis.from_url(self.redis.url)
-        self.config = self.write("cli", config or {})
+        self.config = self.write("cli", config or {}, {"redis": self.redis.user("operator")})
         self.schedulers = [self.scheduler(i, config or {}) for i in range(schedulers)]
         self.workers = [self.notifier(i, config or {}) for i in range(notifiers)]
         self.sync = None
@@ -142,12 +143,14 @@ class Fleet:
 
     def scheduler(self, i, config):
         port = free_port()
-        path = self.write(f"scheduler{i}", config, {"scheduler": {"listen": f"{LOOPBACK}:{port}"}})
+        path = self.write(f"scheduler{i}", config, {
+            "redis": self.redis.user("scheduler"), "scheduler": {"listen": f"{LOOPBACK}:{port}"}})
         return stack_module.Scheduler(self.path(f"s{i}"), f"scheduler{i}", self.program("certfleet-scheduler"), path, port).start()
 
     def notifier(self, i, config):
         port = free_port()
-        path = self.write(f"worker{i}", config, {"worker": {"name": f"notify{i}", "listen": f"{LOOPBACK}:{port}"}})
+        path = self.write(f"worker{i}", config, {
+            "redis": self.redis.user("notify"), "worker": {"name": f"notify{i}", "listen": f"{LOOPBACK}:{port}"}})
         return stack_module.Daemon(self.path(f"w{i}"), f"notify{i}", self.program("certfleet-worker"), path, port).start()
 
     def cli(self, *args, check=True):
@@ -197,7 +200,7 @@ class Fleet:
 
     def stop(self):
         """Ends all politely; gives what is wrong with how they ended."""
-        findings = []
+        findings = refused(self)
         for server in self.workers + self.schedulers:
             if server.process is not None and server.stop() != 0:
                 findings.append(f"{server.name} did not end with 0:\n{server.log_tail()}")

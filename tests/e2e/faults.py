@@ -6,13 +6,15 @@ The table, fault | promised | seen, is shown at the end of a run and left in bui
 import json
 import os
 import re
+import time
 from datetime import datetime
 
 import msgpack
 import redis as redis_py
-from servers import LOOPBACK, free_port
+from servers import LOOPBACK, ServerError, free_port, wait_until
 from stack import Daemon, build_dir
 
+SERVFAIL_KEPT_S = 6  # Unbound's 5
 _rows = []
 
 
@@ -101,6 +103,34 @@ def all_well(stack, ids, orders, certificates=1):
     audit = stack.cli("audit", check=False)
     assert audit.returncode == 0, audit.stdout
     return placed
+
+
+def wait_active(stack, ids, seconds):
+    """Until all are active. An attempt that failed because of an outage of ours (the authority asked a responder that
+    had no Redis) waits a minute; a person asks for it sooner, once the authority's resolver has forgotten the SERVFAIL.
+    Gives the ids of those that failed, once for each time."""
+    failed, asked = {}, time.monotonic()
+
+    def there():
+        nonlocal asked
+        states = stack.states()
+        for endpoint in ids:
+            if states.get(endpoint) == "failing":
+                lines = log_lines(stack.workers, f"event=issuance_failed endpoint={endpoint} ")
+                assert all("code=our_outage" in x and "class=owner" not in x for x in lines), lines
+                failed[endpoint] = len(lines)
+        if failed and time.monotonic() > asked + SERVFAIL_KEPT_S:
+            asked = time.monotonic()
+            for endpoint in failed:
+                if states.get(endpoint) == "failing":
+                    stack.cli("jobs", "retry", endpoint)
+        return all(states.get(i) == "active" for i in ids)
+    try:
+        wait_until(f"{len(ids)} endpoints to be active", there, seconds, 0.3)
+    except ServerError as e:
+        states = stack.states()
+        raise ServerError(f"{e}: {[(i, states.get(i)) for i in ids if states.get(i) != 'active']}") from None
+    return [endpoint for endpoint, n in failed.items() for _ in range(n)]
 
 
 def _is_about(event, endpoint, serial):

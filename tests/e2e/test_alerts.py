@@ -118,6 +118,8 @@ def test_what_a_target_answers(secret_file, receivers, patience):
         metrics = fleet.workers[0].get("/metrics")[1]
         assert 'certfleet_worker_notify_deliveries_total{target="hook",result="delivered"} 2' in metrics
         assert 'certfleet_worker_notify_oldest_undelivered_seconds{target="hook"} 0' in metrics
+        assert fleet.cli("alerts", "enable", "hook").stdout == "hook: used again\n"
+        wait_until("its own alert to be over", lambda: ("fleet/webhook_gone:hook#1", "resolved") in r.events(), 20 * patience)
 
 
 def test_a_sender_killed_in_the_middle_loses_nothing(secret_file, receivers, patience):
@@ -141,6 +143,26 @@ def test_a_sender_killed_in_the_middle_loses_nothing(secret_file, receivers, pat
         assert len(fleet.db.xinfo_consumers(fleet.key("alerts"), "notify:hook")) == 1
 
 
+def test_what_is_silenced_is_told_when_the_silence_ends(secret_file, receivers, patience):
+    r = receivers[0].start()
+    with running(config=webhooks(secret_file, hook=r)) as fleet:
+        fleet.joined("hook")
+        fleet.endpoints("quiet1", "quiet2", "loud")
+        answer = fleet.cli_json("alerts", "silence", "quiet*", "--reason", "they move", "--for", "1h")
+        for e in ("quiet1", "quiet2", "loud"):
+            fleet.edge(e)
+        fleet.wait_said(3, "opened")
+        fleet.edge("quiet2", open=False)
+        fleet.wait_said(1, "resolved")
+        wait_until("the loud one", lambda: r.events() == [("loud/servers_silent#1", "opened")] and fleet.settled("hook"), 20 * patience)
+        shown = {a["key"]: a for a in fleet.cli_json("alerts")["alerts"]}
+        assert shown["quiet1/servers_silent"]["silenced"] and "silenced" not in shown["loud/servers_silent"]
+        assert fleet.cli_json("alerts", "silences")["silences"][0]["reason"] == "they move"
+        fleet.cli("alerts", "unsilence", answer["id"])
+        wait_until("the quiet one that is still open", lambda: r.events()[1:] == [("quiet1/servers_silent#1", "unsilenced")], 20 * patience)
+        assert fleet.cli("alerts", "silences").stdout == "" and fleet.cli("alerts", "unsilence", "none", check=False).returncode == 1
+
+
 def test_one_incident_whoever_leads(secret_file, receivers, patience):
     """A DNS provider dies; the leader is killed while it gathers; the provider returns."""
     r = receivers[0].start()
@@ -162,6 +184,7 @@ def test_one_incident_whoever_leads(secret_file, receivers, patience):
         wait_until("all to be members", lambda: fleet.db.zcard(fleet.key("incident:" + NS)) == MANY, 60 * patience)
         assert fleet.said("opened") == [("incident:ns:provider.example#1", "opened")]
         wait_until("every edge to be answered", lambda: fleet.db.xlen(fleet.key("edges")) == 0, 20 * patience)
+        assert len(fleet.cli("alerts", "members", "incident:" + NS, "-n", "0").stdout.splitlines()) == MANY
         for e in ids:
             fleet.edge(e, open=False)
         fleet.wait_said(1, "resolved", seconds=60 * patience)

@@ -51,8 +51,7 @@ static void on_pause(uv_timer_t *t)
 	try_now(t->data);
 }
 
-/* Redis was not reached, is loading, or lacks its replicas: none of it is about the order. */
-static bool is_passing(int err)
+bool again_is_passing(int err)
 {
 	return err == CF_ECONN || err == CF_ETIMEDOUT || err == CF_EREDIS || err == CF_EAGAIN;
 }
@@ -62,7 +61,7 @@ void again_answer(struct again *a, int err)
 	a->asking = false;
 	if (a->over)
 		uv_close((uv_handle_t *)&a->pause, on_closed);
-	else if (is_passing(err) && clock_mono_ms() < a->until_mono_ms)
+	else if (again_is_passing(err) && clock_mono_ms() < a->until_mono_ms)
 		uv_timer_start(&a->pause, on_pause, AGAIN_PAUSE_MS, 0);
 	else
 		end(a, err);

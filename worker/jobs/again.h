@@ -21,6 +21,9 @@ typedef void again_try_fn(struct again *a, void *arg);
 /** arg is owned from here on and freed by release at the end. done comes exactly once. */
 void again_start(struct worker *w, again_try_fn *try, void (*release)(void *arg), void *arg,
 	acme_done_fn *done, void *done_arg);
+/** Redis was not reached, is loading or full, or lacks its replicas: nothing about what was asked.
+ */
+bool again_is_passing(int err);
 /** 0 and refusals end it; what a connection says of itself is tried again. */
 void again_answer(struct again *a, int err);
 /** At the process's end: all that wait are told CF_ECANCELED. */

@@ -288,7 +288,7 @@ static void on_claims(void *arg, int err, const struct queue_claim_result *resul
 	if (!issue_resume(s))
 		return;
 	if (err) {
-		fail_with(s, ACME_BACKOFF, "redis", "the claims of the names could not be read");
+		issue_redis_failed(s, err, "the claims of the names could not be read");
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {

@@ -6,9 +6,11 @@
 #include "common/mem.h"
 #include "common/str.h"
 #include "worker/authorities.h"
+#include "worker/jobs/again.h"
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/events.h"
 #include "worker/jobs/issue_internal.h"
+#include "worker/pool.h"
 #include "worker/stats.h"
 #include "worker/worker.h"
 
@@ -136,6 +138,29 @@ void issue_fail(struct issue *s, const struct acme_failure *f)
 	if (!f->resumable) /* whoever wrote it, this run or one before */
 		outcome_set(s->outcome, "o", NULL, 0);
 	issue_finish(s);
+}
+
+static void give_back(struct issue *s)
+{
+	struct job *job = s->job;
+
+	s->job = NULL;
+	issue_hold(s);
+	issue_resume(s); /* frees s if no callback is left to come */
+	job_release(job, clock_wall_ms() + CLOCK_SECOND_MS, "redis was away");
+}
+
+void issue_redis_failed(struct issue *s, int err, const char *what)
+{
+	struct acme_failure f = {
+		.class = ACME_BACKOFF, .scope = ACME_ORDER, .resumable = true, .code = "redis"};
+
+	if (again_is_passing(err)) {
+		give_back(s);
+		return;
+	}
+	snprintf(f.detail, sizeof f.detail, "%s: %s", what, cf_strerror(err));
+	issue_fail(s, &f);
 }
 
 /* --- success */

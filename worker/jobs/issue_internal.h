@@ -68,6 +68,9 @@ double issue_roll(void);
  */
 void issue_finish(struct issue *s);
 void issue_fail(struct issue *s, const struct acme_failure *f);
+/** Redis did not answer: the job is given back, to go on in a moment; nothing failed and nothing is
+ * charged. Another err fails it, with what as its detail. */
+void issue_redis_failed(struct issue *s, int err, const char *what);
 int issue_take_certificate(struct issue *s, struct acme_result *r);
 
 /* issue_order.c */

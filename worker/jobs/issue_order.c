@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define ORDER_DEADLINE_MS (30 * CLOCK_MINUTE_MS)
+#define OUTAGE_ECHO_MS    (30 * CLOCK_SECOND_MS) /* CAs' resolvers keep a SERVFAIL for a while */
 
 /* --- hooks */
 
@@ -221,7 +222,19 @@ static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 static bool was_our_outage(const struct issue *s)
 {
 	return s->w->redis_lost_ms >= s->ordered_ms ||
+	       s->w->redis_back_ms >= s->ordered_ms - OUTAGE_ECHO_MS ||
 	       nodes_silent_ms(s->w->nodes) >= s->ordered_ms;
+}
+
+/* What the order wanted of Redis while it was away: it goes on where it stands. */
+static bool redis_failed(const struct issue *s, const struct acme_failure *f)
+{
+	static const char *const codes[] = {"checkpoint_failed", "publish_failed", "account_store"};
+
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (!strcmp(f->code, codes[i]))
+			return s->w->redis_lost_ms >= s->ordered_ms;
+	return false;
 }
 
 /* The verdict says that it can, and no finding says why not. */
@@ -269,6 +282,10 @@ static void on_order(void *arg, struct acme_result *r)
 	if (r->ok) {
 		if (!issue_take_certificate(s, r))
 			issue_after_order(s);
+		return;
+	}
+	if (redis_failed(s, f)) {
+		issue_redis_failed(s, CF_ECONN, f->detail);
 		return;
 	}
 	if ((f->n_rejected && order_without_rejected(s, f)) || order_elsewhere(s, f) ||

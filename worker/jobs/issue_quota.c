@@ -158,16 +158,6 @@ static void wait_turn(struct issue *s, const struct quota_answer *answer)
 	issue_finish(s);
 }
 
-static void ledger_failed(struct issue *s, int err)
-{
-	struct acme_failure f = {
-		.class = ACME_BACKOFF, .scope = ACME_ORDER, .resumable = true, .code = "redis"};
-
-	snprintf(f.detail, sizeof f.detail, "the quota ledger could not be asked: %s",
-		cf_strerror(err));
-	issue_fail(s, &f);
-}
-
 static void on_reserved(void *arg, int err, const struct quota_answer *answer)
 {
 	struct issue *s = arg;
@@ -175,7 +165,7 @@ static void on_reserved(void *arg, int err, const struct quota_answer *answer)
 	if (!issue_resume(s))
 		return;
 	if (err) {
-		ledger_failed(s, err);
+		issue_redis_failed(s, err, "the quota ledger could not be asked");
 	} else if (answer->wait_ms) {
 		wait_turn(s, answer);
 	} else if (s->quota.refused) { /* the ledger sees room where the CA saw none: the CA's word

@@ -55,13 +55,9 @@ static void on_claims(void *arg, int err, const struct queue_claim_result *resul
 	for (size_t i = 0; !err && i < n; i++)
 		for (size_t k = 0; k < results[i].stale_n; k++)
 			issue_deactivate(s, &results[i].stale[k], s->leaving[i]);
-	s->stale_failed = s->stale_failed || err;
 	if (err)
-		s->stale_failure = (struct acme_failure){.class = ACME_BACKOFF,
-			.scope = ACME_ORDER,
-			.code = "redis",
-			.detail = "the claims of the names could not be read"};
-	if (!s->stale_left)
+		issue_redis_failed(s, err, "the claims of the names could not be read");
+	else if (!s->stale_left)
 		issue_names_released(s);
 }
 

@@ -181,7 +181,7 @@ class History:
         assert claimed <= set(ids)
 
 
-SEEDS = int(os.environ.get("CERTFLEET_SEEDS", 5))
+SEEDS = int(os.environ.get("CERTFLEET_SEEDS", 3))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

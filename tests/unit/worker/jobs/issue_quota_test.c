@@ -78,6 +78,15 @@ void issue_fail(struct issue *s, const struct acme_failure *f)
 	t.answers++;
 }
 
+void issue_redis_failed(struct issue *s, int err, const char *what)
+{
+	(void)s;
+	(void)what;
+	snprintf(t.code, sizeof t.code, "%s", err == CF_ECONN ? "redis" : cf_strerror(err));
+	t.failed++;
+	t.answers++;
+}
+
 /* --- the world */
 
 static void on_state(void *arg, bool up, const struct why *why)

@@ -1,0 +1,118 @@
+"""The fault table, Redis: connections cut in the middle of a script, scripts gone, SIGKILL with AOF, out of memory."""
+import os
+import time
+
+import pytest
+from conftest import running_stack
+from faults import all_well, import_endpoints, internal, row, wait_active
+from servers import wait_until
+
+N = 14
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    """Eight orders at a time, a second or two each, so that there are always some under way."""
+    yield from running_stack(sync=False, proxied=True, pebble={"authz_reuse": 0},
+                             config={"worker": {"lease": "5s", "slots": {"verify": 50, "issue": 4}},
+                                     "scheduler": {"lease": "3s"}})
+
+
+@pytest.fixture(autouse=True)
+def quiet(fleet):
+    """Each test counts the orders that it caused."""
+    fleet.orders_before = fleet.pebble.orders_added()
+
+
+def judged(fleet, ids, orders, **kwargs):
+    return all_well(fleet, ids, fleet.orders_before + orders, **kwargs) - fleet.orders_before
+
+
+def wait_begun(fleet, n, patience):
+    wait_until("orders under way", lambda: fleet.pebble.orders_added() >= fleet.orders_before + n, 60 * patience, 0.02)
+
+
+def failures(failed):
+    return f" ({len(failed)} asked for again: the authority had looked while Redis was away)" if failed else ""
+
+
+CUTS = [("take", "workers"), ("finish", "workers"), ("checkpoint", "workers"), ("beat", "workers"), ("claim", "workers"),
+        ("apply", "schedulers"), ("reap", "schedulers"), ("alert", "schedulers")]
+
+
+@pytest.mark.parametrize("how", ["cut_before", "cut_after"])
+def test_connection_cut_in_the_middle(fleet, patience, how):
+    """Each script's connection is cut once or twice at each process, before it reaches Redis or before its answer comes back."""
+    rules = {}
+    for script, who in CUTS:
+        for server in getattr(fleet, who):
+            rules.setdefault(script, []).append(getattr(fleet.proxies[server.name], how)(script, times=2 if script in ("take", "finish") else 1))
+    ids = import_endpoints(fleet, [internal(i, how.replace("_", "-")) for i in range(N)])
+    failed = wait_active(fleet, ids, 90 * patience)
+    cuts = {script: sum(r.hits for r in of) for script, of in rules.items()}
+    for of in rules.values():
+        for rule in of:
+            rule.drop()
+    assert all(cuts[s] for s in ("take", "finish", "checkpoint", "apply")), cuts
+    orders = judged(fleet, ids, N + len(failed))
+    row(f"connection cut {'before' if how == 'cut_before' else 'after'} Redis runs take, finish, checkpoint, beat, apply",
+        "no order more, each job once", f"{sum(cuts.values())} cuts ({', '.join(f'{s} {n}' for s, n in cuts.items() if n)}), "
+        f"{orders} orders for {N} endpoints{failures(failed)}")
+
+
+def test_scripts_are_gone(fleet, patience):
+    """SCRIPT FLUSH under load, twice, then a restart that forgets them all."""
+    ids = import_endpoints(fleet, [internal(i, "flush") for i in range(N)])
+    wait_begun(fleet, 3, patience)
+    fleet.redis.command("script", "flush", "sync")
+    wait_begun(fleet, N // 2, patience)
+    fleet.redis.command("script", "flush", "sync")
+    fleet.redis.restart()
+    failed = wait_active(fleet, ids, 90 * patience)
+    orders = judged(fleet, ids, N + len(failed))
+    row("Redis without its scripts (SCRIPT FLUSH twice, then a restart)", "no order more",
+        f"{orders} orders for {N} endpoints{failures(failed)}")
+
+
+@pytest.mark.parametrize("fsync", ["everysec", "always"])
+def test_killed_with_aof(fleet, patience, fsync):
+    fleet.redis.command("config", "set", "appendfsync", fsync)
+    ids = import_endpoints(fleet, [internal(i, fsync) for i in range(N)])
+    wait_begun(fleet, N // 2, patience)
+    fleet.redis.kill()
+    fleet.redis.start()
+    up = time.monotonic()
+    wait_until("the workers to have Redis again", lambda: all(w.ready() for w in fleet.workers), 20 * patience, 0.02)
+    back = time.monotonic() - up
+    failed = wait_active(fleet, ids, 90 * patience)
+    orders = judged(fleet, ids, N + len(failed))
+    row(f"Redis SIGKILL with AOF ({fsync})", "what Redis answered is there; an order each",
+        f"{orders} orders for {N} endpoints{failures(failed)}; workers ready {back:.1f} s after Redis")
+
+
+def aof_size(fleet):
+    folder = fleet.redis.path("appendonlydir")
+    return {name: os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder)}
+
+
+def test_killed_and_a_second_of_its_aof_lost(fleet, patience):
+    """What a power failure does with appendfsync everysec: the end of the file was never on the disk."""
+    ids = import_endpoints(fleet, [internal(i, "power") for i in range(N)])
+    wait_begun(fleet, 2, patience)
+    issued = len(fleet.pebble.serials())
+    before, begun = aof_size(fleet), fleet.pebble.orders_added() - fleet.orders_before
+    sampled = time.monotonic()
+    wait_until("some certificates", lambda: len(fleet.pebble.serials()) >= issued + 10, 60 * patience, 0.02)
+    fleet.redis.kill()
+    lost = time.monotonic() - sampled
+    placed = fleet.pebble.orders_added() - fleet.orders_before
+    for name, size in before.items():
+        if name.endswith(".aof"):
+            os.truncate(os.path.join(fleet.redis.path("appendonlydir"), name), size)
+    fleet.redis.start()
+    failed = wait_active(fleet, ids, 90 * patience)
+    orders = judged(fleet, ids, N + placed + len(failed), certificates=2)
+    twice = sum(len(serials) > 1 for names, serials in fleet.certificates().items() if names[0].startswith("power"))
+    row("Redis SIGKILL, the end of its AOF lost (power failure with everysec)",
+        "at most one more order for each job in flight", f"{orders} orders for {N} endpoints{failures(failed)}: {begun} placed before the "
+        f"lost {lost:.1f} s, {placed - begun} within them; {twice} certificates twice")
