@@ -58,7 +58,7 @@ LIBS         := $(HIREDIS_LIBS) $(DEPS_LIBS)
 find_c        = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
 COMMON_SRC   := $(call find_c,common) build/gen/lua_scripts.c
 WORKER_SRC   := $(filter-out worker/main.c,$(call find_c,worker))
-SCHED_SRC    := $(filter-out scheduler/main.c scheduler/cli/main.c,$(call find_c,scheduler))
+SCHED_SRC    := $(filter-out scheduler/main.c scheduler/cli/main.c,$(call find_c,scheduler)) build/gen/dashboard.c
 UNIT_SRC     := $(filter %_test.c,$(call find_c,tests/unit))
 UNIT_AID_SRC := $(filter-out %_test.c,$(call find_c,tests/unit))
 FUZZ_SRC     := $(wildcard tests/fuzz/*_fuzz.c)
@@ -110,7 +110,10 @@ tests-built: $(UNIT_BIN) $(FUZZ_BIN) $(AID_SO)
 check-one: $(addprefix $(B)/tests/unit/,$(addsuffix _test,$(T))) ## run one unit test: T=common/buf
 	$(Q)for t in $^; do $$t || exit 1; done
 
-e2e: all $(AID_SO) ## run the end-to-end tests against real servers: E2E="-k name" for some
+build/deps-test: deploy/deps.sh
+	$(Q)deploy/deps.sh build test
+
+e2e: all $(AID_SO) build/deps-test ## run the end-to-end tests against real servers: E2E="-k name" for some
 	$(Q)CERTFLEET_BUILD=$(B) $(PYTHON) -B -m pytest -p no:cacheprovider tests/e2e $(E2E)
 
 chaos-test: all ## test chaos' plan and checker, and run two short storms
@@ -174,7 +177,7 @@ coverage: ## lines reached by the unit tests, by file
 		/^Lines executed/ && f ~ /^(common|worker|scheduler)\/.*c$$/ { printf "%6.1f %% of %5d  %s\n", $$3, $$5, f }' \
 		| sort -u -k4 | tee build/coverage/coverage.txt
 
-compdb: build/gen/lua_scripts.c ## write compile_commands.json
+compdb: build/gen/lua_scripts.c build/gen/dashboard.c ## write compile_commands.json
 	@{ echo '['; $(foreach s,$(COMMON_SRC) $(WORKER_SRC) $(SCHED_SRC) $(wildcard worker/main.c scheduler/main.c \
 		scheduler/cli/main.c) $(UNIT_SRC) $(UNIT_AID_SRC) $(FUZZ_SRC),\
 		printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$(s)' \
@@ -248,6 +251,9 @@ $(B)/obj/%.o: %.c build/deps.mk
 
 build/gen/lua_scripts.c: common/lua/embed.py $(LUA) common/lua
 	$(Q)mkdir -p $(@D) && $(PYTHON) -B common/lua/embed.py $@ common/lua
+
+build/gen/dashboard.c: scheduler/dashboard/embed.py $(wildcard scheduler/dashboard/*)
+	$(Q)mkdir -p $(@D) && $(PYTHON) -B scheduler/dashboard/embed.py $@ scheduler/dashboard
 
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Brings what certfleet is built and tested with: deploy/deps.sh [BUILD_DIR] [bench]
+# Brings what certfleet is built and tested with: deploy/deps.sh [BUILD_DIR] [test|bench]
 #
 # Debian's packages are installed (by sudo when not root), but only those that are missing, so that a second run takes
 # no time. Some are unpacked into BUILD_DIR/deps instead, touching nothing outside it:
@@ -7,8 +7,9 @@
 #   - Pebble from Debian unstable, which is the first with ARI, profiles and /set-renewal-info/;
 #   - whichever of Redis 7.0 (Debian 12) and Valkey 8 (Debian 13, Debian 12's backports) this machine does not have: the
 #     scripts are tested on both. Both need the libraries of redis-server alone, which is installed.
-# `bench` adds what is measured beside: lego, ruby-sidekiq, and BullMQ by npm. The others come by apt from this machine's own mirror, with package lists in a
-# private folder, and are authenticated by Debian's archive keyring as any other package is.
+# `test` adds what the end-to-end tests alone need (a browser, an Alertmanager), `bench` what is measured beside: lego,
+# ruby-sidekiq, and BullMQ by npm. The others come by apt from this machine's own mirror, with package lists in a private
+# folder, and are authenticated by Debian's archive keyring as any other package is.
 # What was found is left in BUILD_DIR/deps.mk for the Makefile.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
@@ -24,9 +25,9 @@ packages=(
     libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libuv1-dev libldns-dev libmicrohttpd-dev libidn2-dev
     libpsl-dev publicsuffix ca-certificates libcmocka-dev
     redis-server redis-tools knot knot-dnsutils unbound haproxy bind9-dnsutils procps
-    prometheus-alertmanager
     python3-redis python3-msgpack python3-pytest python3-yaml
 )
+test_packages=(prometheus-alertmanager chromium chromium-driver python3-selenium fonts-dejavu-core)
 
 say() { echo "deps: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -137,6 +138,10 @@ server redis-server 7.0 bookworm redis-server redis-tools
 [ -z "$(candidate valkey-server)" ] || install_missing valkey-server
 server valkey-server 8 bookworm-backports valkey-server valkey-tools
 
+if [ "$what" = test ]; then
+    install_missing "${test_packages[@]}"
+    touch "$build/deps-test"
+fi
 if [ "$what" = bench ]; then
     unpack lego sid lego || die "unstable's lego cannot be had"
     ln -sf ../lego/usr/bin/lego "$deps/bin/lego"

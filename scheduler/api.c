@@ -3,6 +3,9 @@
 #include "common/httpd.h"
 #include "common/mem.h"
 #include "common/metrics.h"
+#include "scheduler/dashboard.h"
+
+#include <string.h>
 
 #ifndef CERTFLEET_VERSION /* the build names it */
 #define CERTFLEET_VERSION "unknown"
@@ -15,15 +18,35 @@ struct api {
 	struct api_view view;
 };
 
+/* A browser gets the dashboard, who asks otherwise a list of what there is. */
 static void get_root(void *arg, struct httpd_request *r)
 {
+	const char *accept = httpd_header(r, "Accept");
+
 	(void)arg;
+	if (accept && strstr(accept, "text/html")) {
+		dashboard_page(r);
+		return;
+	}
 	httpd_answer_text(r, 200,
 		"certfleet-scheduler " CERTFLEET_VERSION "\n\n"
 		"/healthz  200 while this process is alive; says whether it leads\n"
 		"/readyz   200 while it can work, else 503 and why\n"
 		"/metrics  Prometheus metrics\n"
-		"/v1/      the API");
+		"/v1/      the API\n"
+		"/         in a browser: the dashboard");
+}
+
+static void get_page(void *arg, struct httpd_request *r)
+{
+	(void)arg;
+	dashboard_page(r);
+}
+
+static void get_asset(void *arg, struct httpd_request *r)
+{
+	(void)arg;
+	dashboard_asset(r, httpd_path_rest(r));
 }
 
 static void get_healthz(void *arg, struct httpd_request *r)
@@ -66,6 +89,12 @@ static const struct httpd_route routes[] = {
 	{HTTPD_GET, "/healthz", get_healthz},
 	{HTTPD_GET, "/readyz", get_readyz},
 	{HTTPD_GET, "/metrics", get_metrics},
+	{HTTPD_GET, "/endpoints*", get_page},
+	{HTTPD_GET, "/add", get_page},
+	{HTTPD_GET, "/alerts", get_page},
+	{HTTPD_GET, "/workers", get_page},
+	{HTTPD_GET, "/link", get_page},
+	{HTTPD_GET, "/assets/*", get_asset},
 	{HTTPD_GET | HTTPD_POST | HTTPD_PUT | HTTPD_PATCH | HTTPD_DELETE, "/v1/*", any_v1},
 };
 

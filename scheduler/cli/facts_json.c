@@ -43,12 +43,14 @@ json_t *facts_records_json(const struct facts *f)
 		const struct owner_record *r = &f->records[i];
 		const struct record_look *look = r->look;
 		json_array_append_new(all,
-			json_pack("{s:o s:s s:o s:s s:o s:s s:o s:o}", "owner", json_text(r->owner),
+			json_pack("{s:o s:s s:o s:s s:o s:s s:o s:o s:o}", "owner", json_text(r->owner),
 				"type", "CNAME", "target", json_text(r->target), "purpose",
 				r->challenge ? "challenge" : "traffic", "name", json_text(r->name),
 				"status", look ? words_record_status(look->status) : "unknown",
-				"code", text_or_null(look ? look->code : NULL), "observed",
-				text_or_null(look ? look->observed : NULL)));
+				"code", text_or_null(look ? look->code : NULL), "means",
+				look && look->code[0] ? json_text(words_means(look->code))
+						      : json_null(),
+				"observed", text_or_null(look ? look->observed : NULL)));
 	}
 	return all;
 }
@@ -178,6 +180,8 @@ json_t *facts_json(const struct facts *f, bool whole)
 		text_or_null(c->profile), "key_type", key ? key : "", "generation",
 		(json_int_t)f->endpoint.generation, "created", json_time(c->created_ms));
 
+	if (f->reason[0])
+		json_object_set_new(j, "means", json_text(words_means(f->reason)));
 	json_object_set_new(j, "certificate", facts_certificate_json(f));
 	if (whole)
 		add_whole(f, j);
