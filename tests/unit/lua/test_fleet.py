@@ -238,6 +238,19 @@ def test_leader_and_the_clock(fleet):
     assert hold(fleet, "two")[1] == term + 10**6 + 1
 
 
+@pytest.mark.parametrize("garbage", ["nan", "inf", "-1e300", "1e300", "x", ""])
+@pytest.mark.parametrize("field", ["term", "until", "lease"])
+def test_leader_and_garbage(fleet, field, garbage):
+    """It is led again within a lease, by one who can go on leading."""
+    hold(fleet, "one")
+    fleet.db.hset(fleet.key("leader"), field, garbage)
+    leads, term, now, _, left = hold(fleet, "two")
+    assert leads or left <= 3600000
+    fleet.db.hset(fleet.key("leader"), "until", 0)
+    leads, term, now, _, _ = hold(fleet, "two")
+    assert leads == 1 and now <= term <= now + 10**6 and hold(fleet, "two", term)[:2] == [1, term]
+
+
 # --- audit and repair
 
 def test_audit_pages(fleet):

@@ -111,7 +111,7 @@ def test_share_for_renewals(fleet):
 @pytest.mark.parametrize("argv", [
     [], ["steal"], ["reserve", "", 0, 0], ["reserve", "", 0, 0, "k", 1, 1], ["reserve", "", 0, 0, "k", 0, 1, 1],
     ["reserve", "", 0, 2, "k", 1, 1, 1], ["reserve", "", -1, 0, "k", 1, 1, 1], ["reserve", "", 0, 0, "", 1, 1, 1],
-    ["refund", "x"], ["block", "k", 1, 1], ["reserve", "", 0, 0] + ["k", 1, 1, 1] * 257])
+    ["reserve", "", 0, 0, "k", 10**9, 10**12, 1], ["refund", "x"], ["block", "k", 1, 1], ["reserve", "", 0, 0] + ["k", 1, 1, 1] * 257])
 def test_bad_arguments(fleet, argv):
     with pytest.raises(redis.ResponseError, match="CFERR EINVAL"):
         fleet.run("quota", *argv)
@@ -124,3 +124,12 @@ def test_wrong_type_and_too_big(fleet):
     fleet.db.lpush(fleet.key("quota:k"), "x")
     with pytest.raises(redis.ResponseError, match="CFERR EINVAL not a string"):
         reserve(fleet, ("k", 5, 1000, 1))
+
+
+@pytest.mark.parametrize("garbage", ["nan", "inf", "-inf", "1e300", "9" * 30, "x", ""])
+def test_garbage_is_no_time(fleet, garbage):
+    """A limit whose time cannot be read is whole."""
+    for key in ("quota:ca:a", "quota:ca:a:next"):
+        fleet.db.set(fleet.key(key), garbage)
+    assert reserve(fleet, ("ca:a", 1, HOUR, 1))[0] == 0
+    assert HOUR - 1000 < reserve(fleet, ("ca:a", 1, HOUR, 1))[0] <= HOUR
