@@ -391,8 +391,10 @@ static void got_page(void *arg, int err, const struct reply *reply)
 	struct alerts *a = arg;
 
 	a->busy = false;
-	if (a->phase != ALERTS_SNAPSHOT) /* begun anew meanwhile */
+	if (a->phase != ALERTS_SNAPSHOT) { /* begun anew meanwhile */
+		start_over(a, 0);
 		return;
+	}
 	if (err) { /* the page may have been said: what is begun again has another name */
 		hold_off(a, PAUSE_MS);
 		begin_snapshot(a);
@@ -488,13 +490,18 @@ void alerts_lead(struct alerts *a, bool leading, uint64_t term)
 }
 
 /* A call under way sees the phase, and starts over when it is back. */
+void alerts_connected(struct alerts *a)
+{
+	a->phase = ALERTS_GROUP;
+	if (!a->busy)
+		start_over(a, 0);
+}
+
 void alerts_snapshot(struct alerts *a)
 {
 	begin_snapshot(a);
 	a->want_snapshot = true;
-	a->phase = ALERTS_GROUP;
-	if (!a->busy)
-		start_over(a, 0);
+	alerts_connected(a);
 }
 
 void alerts_close(struct alerts *a)

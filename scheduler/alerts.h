@@ -24,6 +24,9 @@ struct alerts;
 /** Never NULL. Borrows redis. */
 struct alerts *alerts_new(uv_loop_t *loop, struct redis *redis, const struct group_policy *policy);
 void alerts_lead(struct alerts *a, bool leading, uint64_t term);
+/** Redis is there again, perhaps without its last writes: what is pending in it comes first, or the
+ * end of a condition would be told before its beginning. */
+void alerts_connected(struct alerts *a);
 /** Says what is open, once the pending edges are done. */
 void alerts_snapshot(struct alerts *a);
 /** Conditions that somebody sees now; said only where they change something. At most 64. */

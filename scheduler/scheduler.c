@@ -217,9 +217,10 @@ static void redis_state(void *arg, bool up, const struct why *why)
 	LOG(INFO, "redis_up", LF("fleet", s->config->fleet),
 		LF("at", redis_server(s->redis, at, sizeof at)));
 	s->trouble[0] = 0;
-	if (s->looked)
+	if (s->looked) {
 		reap_connected(s->reap);
-	else if (!s->draining)
+		alerts_connected(s->alerts);
+	} else if (!s->draining)
 		startup_look(&s->startup);
 }
 

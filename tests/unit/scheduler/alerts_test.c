@@ -414,6 +414,25 @@ static void redis_dies_while_edges_are_read(void **state)
 	finish(&s);
 }
 
+/* Of a condition that began and ended, Redis remembers of before it died only that the beginning
+ * was read. */
+static void what_is_pending_comes_first_when_redis_is_back(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	alerts_lead(s.alerts, true, 7);
+	expect(&s, EVENT_ALERT_SNAPSHOT, 1);
+	put_edge(&s, "shop", "caa_forbids", true, "warning");
+	world_ask(&s.w, "XREADGROUP", "GROUP", "alerts", "leader", "STREAMS", "@edges", ">", NULL);
+	put_edge(&s, "shop", "caa_forbids", false, "");
+	alerts_connected(s.alerts);
+	assert_true(loop_until(&s.w.loop, no_edges, &s, SOON_MS));
+	assert_int_equal(world_ask_int(&s.w, "ZCARD", "@alerts:open"), 0);
+	finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,6 +444,7 @@ int main(void)
 		cmocka_unit_test(the_fleet_beats),
 		cmocka_unit_test(led_twice_in_one_term),
 		cmocka_unit_test(redis_dies_while_edges_are_read),
+		cmocka_unit_test(what_is_pending_comes_first_when_redis_is_back),
 		cmocka_unit_test(one_incident_for_a_thousand),
 		cmocka_unit_test(a_fleet_without_a_leader_is_told),
 		cmocka_unit_test(singles_become_an_incident),
