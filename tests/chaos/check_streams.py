@@ -6,6 +6,7 @@ from records import entry_key, token_ms
 REVIEW_MS = 70000  # the scheduler looks at open alerts each minute
 CERTIFICATE = ("certificate.issued", "certificate.renewed")
 SPECIAL = {"expiry", "parked"}  # conditions that no job keeps
+LATE = 0.3         # the part of its life in which a certificate is an alert
 
 
 def check_delivery(f):
@@ -120,8 +121,16 @@ def _check_open(f, key):
         return
     now = f.final["endpoints"].get(i)
     recent = _last_change(f, i) > f.final["at"] - REVIEW_MS
-    if not (now and condition in now["conditions"]) and not (recent and (not now or condition in SPECIAL)):
+    if not (now and holds(now, condition, f.final["at"])) and not (recent and (not now or condition in SPECIAL)):
         f.wrong("alerts", i, f"{key} is open, and the condition does not hold")
+
+
+def holds(e, condition, at):
+    if condition == "expiry":
+        return e["not_after"] - at <= LATE * (e["not_after"] - e["issued"]) + 1000
+    if condition == "parked":
+        return "parked" in ((e[q] or {}).get("where") for q in ("verify", "issue"))
+    return condition in e["conditions"]
 
 
 def _last_change(f, i):

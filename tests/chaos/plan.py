@@ -43,7 +43,7 @@ FAULTS = {
     "delay": (2, ("worker", "scheduler"), 1.0, 6.0),
     "cut_before": (4, ("worker", "scheduler"), 3.0, 3.0),
     "cut_after": (6, ("worker", "scheduler"), 3.0, 3.0),
-    "pebble_stop": (2, ("pebble",), 0.5, 6.0),
+    "pebble_stop": (2, ("pebble",), 0.5, 4.0),
     "unbound_stop": (1, ("unbound",), 0.5, 4.0),
     "knot_stop": (1, ("knot",), 0.5, 4.0),
     "failover": (4, ("redis",), 6.0, 6.0),
@@ -63,7 +63,7 @@ def make(seed, seconds, redis="everysec"):
     rng = random.Random(f"certfleet chaos {seed} {seconds} {redis}")
     storm = max(5.0, seconds - max(8.0, seconds / 6))
     workers, schedulers = (3, 2) if seconds > 120 else (2, 2)
-    n = max(16, min(120, int(seconds / 2.5)))
+    n = max(16, min(80, int(seconds / 2.5)))
     endpoints = [_endpoint(rng, i) for i in range(n)]
     steps = sorted(_steps(rng, endpoints, storm), key=lambda s: s.at)
     faults = sorted(_faults(rng, storm, redis, workers, schedulers), key=lambda f: f.at)
@@ -124,7 +124,7 @@ def _life(rng, i, endpoint, storm):
             return
         else:
             yield step(op, at)
-        at += rng.expovariate(1 / (6 + storm / 70)) + 1
+        at += rng.expovariate(1 / (6 + storm / 50)) + 1
 
 
 # --- what goes wrong

@@ -19,6 +19,10 @@ CALM_S = 150               # at most, until all is at rest
 PATIENCE_S = 12            # of calm, before an operator asks for what failed to be tried again
 
 
+class PebbleHangs(ServerError):
+    """The authority's own fault."""
+
+
 class Run:
     """with-able; history is what it leaves."""
 
@@ -67,7 +71,7 @@ class Run:
             else:
                 todo.append(self.askers.submit(self.people.do, x))
             if self.stack.pebble.hung:
-                raise ServerError("Pebble hangs")
+                raise PebbleHangs("Pebble hangs")
         for future in todo:
             future.result()
         time.sleep(max(0, began + self.plan.storm - time.monotonic()))
@@ -84,6 +88,8 @@ class Run:
         while True:
             calm_s = time.monotonic() - began
             left = self._unrest()
+            if self.stack.pebble.hung:
+                raise PebbleHangs("Pebble hangs")
             if not left:
                 break
             if calm_s > CALM_S * self.patience:
@@ -96,10 +102,14 @@ class Run:
         self.history.settings["retried"] = sorted(retried)
 
     def _retry(self, ids, retried):
-        """What failed would be tried again in a minute, in ten, in a hundred: an operator asks for it now."""
+        """What failed would be tried again in a minute, in ten, in a hundred: an operator asks for it now. So he does for
+        what was parked, after three lapses of which each was a fault."""
         for i in ids:
             e = self._endpoint(i)
-            if e and e["failures"] and e["next"] > now_ms() + 5000:
+            if e and "parked" in ((e[q] or {}).get("where") for q in ("verify", "issue")):
+                retried.add(i)
+                self.stack.cli("jobs", "retry", i)
+            elif e and e["failures"] and e["next"] > now_ms() + 5000:
                 retried.add(i)
                 self.people.ask("renew", i, {}, 30)
 

@@ -1,6 +1,7 @@
 """The checker finds what it is for: each test spoils a good history in one way, and the finding must name it."""
-import good_history as g
+import check_streams
 import checker
+import good_history as g
 import pytest
 from good_history import S1, S2, ms, token
 
@@ -153,6 +154,14 @@ def test_a_condition_may_be_said_by_an_incident():
     alert_lost(h)
     h["final"]["alert_members"] = ["shop/caa_forbids"]
     assert not found(h)
+
+
+def test_conditions_that_no_job_keeps():
+    e = g.endpoint()
+    assert check_streams.holds(e, "expiry", e["not_after"] - 80_000)
+    assert not check_streams.holds(e, "expiry", e["not_after"] - 120_000)
+    assert not check_streams.holds(e, "parked", 0)
+    assert check_streams.holds(e | {"issue": g.job("parked")}, "parked", 0)
 
 
 def test_before_and_after_nothing_may_be_lost():

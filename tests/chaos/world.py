@@ -36,7 +36,7 @@ class ChaosStack(Stack):
         if self.kind["sentinel"]:
             several = {"redis": "sentinel", "redis_options": {"replicas": 1}}
         super().__init__(workers=plan.workers, schedulers=plan.schedulers, sync=False, config=CONFIG,
-                         pebble={"validity": CERTIFICATE_S}, **several, **kwargs)
+                         pebble={"validity": CERTIFICATE_S, "authz_reuse": 0}, **several, **kwargs)
 
     def _write_config(self):
         if not self.kind["sentinel"]:
