@@ -163,6 +163,8 @@ local function settle(cause, t)
 	end
 	if is_over(endpoints, f) then
 		data.peak = number(f[2])
+		data.text = data.peak .. ' endpoints at most: ' .. (f[3] or '')
+		r.d = false -- nothing is to be taken from what was said before
 		say_resolved(r, data)
 		return {unfold(cause), 0, 1}
 	end

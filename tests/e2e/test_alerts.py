@@ -82,8 +82,9 @@ def test_a_target_that_was_down_gets_each_alert_once_in_order(secret_file, recei
         wait_until("all that was said", lambda: len(down.took) >= len(said), 30 * patience)
         wait_until("all to be acknowledged", lambda: fleet.settled("down") and fleet.settled("up"), 10 * patience)
         for r in receivers:
-            assert sorted(r.events()) == sorted(said) and in_order(r.events())
-            assert len({i for i, _ in r.took}) == len(said), "each once"
+            events = [e for e in r.events() if not e[0].startswith("fleet/")]  # after two minutes there is one about the target
+            assert sorted(events) == sorted(said) and in_order(r.events())
+            assert len({i for i, _ in r.took}) == len(r.took), "each once"
         first = up.took[0][1]
         assert first["specversion"] == "1.0" and first["source"] == "demo" and first["data"]["condition"] == "servers_silent"
 

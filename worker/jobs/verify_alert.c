@@ -1,5 +1,7 @@
 /* What a person must know of an endpoint that has a certificate: conditions made of diagnoses. */
 #include "common/clock.h"
+#include "common/mem.h"
+#include "common/names.h"
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/verify_internal.h"
 
@@ -41,6 +43,39 @@ static void one_line(const char *lines, char *out, size_t size)
 	out[n] = '\0';
 }
 
+static bool is_one_of(const char *code, const char *const *codes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(code, codes[i]))
+			return true;
+	return false;
+}
+
+/* What name servers do to all zones that they serve, and what a resolver sees of that. */
+static const char *const of_servers[] = {"servers_silent", "lame_delegation", "tcp_refused"};
+static const char *const of_resolver[] = {"caa_unreadable", "servfail"};
+
+/* "ns1.provider.example 192.0.2.1": the registered domain of the name; of several the first. */
+void verify_cause(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
+{
+	char name[sizeof d->observed[0].server], first[sizeof name] = "";
+
+	out[0] = '\0';
+	if (!is_one_of(d->code, of_servers, ARRAY_LEN(of_servers)))
+		return;
+	for (size_t i = 0; i < d->observed_n; i++) {
+		const char *domain;
+
+		snprintf(name, sizeof name, "%s", d->observed[i].server);
+		name[strcspn(name, " ")] = '\0';
+		domain = strchr(name, '.') ? name_registered_domain(name) : NULL;
+		if (domain && (!first[0] || strcmp(domain, first) < 0))
+			snprintf(first, sizeof first, "%s", domain);
+	}
+	if (first[0])
+		snprintf(out, CONDITION_CAUSE_SIZE, "ns:%s", first);
+}
+
 static void describe(const struct endpoint *e, const struct diagnosis *d, int64_t now_ms,
 	int64_t next_ms, struct condition *out)
 {
@@ -53,11 +88,25 @@ static void describe(const struct endpoint *e, const struct diagnosis *d, int64_
 	out->severity = condition_severity(x->not_before_ms, x->not_after_ms, now_ms);
 	out->actor = diagnosis_actor_word(d->actor);
 	out->deadline_ms = d->effect_ms;
+	verify_cause(d, out->cause);
 	snprintf(out->text, sizeof out->text, "%s%s%s", d->effect, d->effect[0] ? " " : "",
 		buf_cstr(&text));
 	one_line(d->fix, out->fix, sizeof out->fix);
 	snprintf(
 		out->next, sizeof out->next, "looked at again at %s", clock_rfc3339(next_ms, when));
+}
+
+/* What a resolver sees has the cause that the servers themselves show. */
+static void share_cause(struct condition *c, size_t n)
+{
+	const char *cause = NULL;
+
+	for (size_t i = 0; i < n && !cause; i++)
+		if (c[i].cause[0])
+			cause = c[i].cause;
+	for (size_t i = 0; i < n && cause; i++)
+		if (!c[i].cause[0] && is_one_of(c[i].code, of_resolver, ARRAY_LEN(of_resolver)))
+			snprintf(c[i].cause, sizeof c[i].cause, "%s", cause);
 }
 
 static void describe_departed(const struct endpoint *e, int64_t next_ms, struct condition *out)
@@ -105,5 +154,6 @@ size_t verify_conditions(
 			continue;
 		describe(e, d, now_ms, next_ms, &out[n++]);
 	}
+	share_cause(out, n);
 	return n;
 }

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "common/diagnosis.h"
+#include "worker/jobs/conditions.h"
 #include "worker/jobs/job.h"
 
 struct verify_name;
 struct worker;
-struct condition;
 
 struct verify {
 	struct job *job; /* NULL once stopped */
@@ -48,6 +48,9 @@ void verify_choose(struct worker *w, struct endpoint *e);
 
 /* verify_alert.c: a function of values */
 
+/** What a diagnosis has in common with those of other zones at the same name servers
+ * (common/README.md, Causes): "ns:DOMAIN", or "". */
+void verify_cause(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE]);
 /** What a person must know of an endpoint whose certificate is to be renewed: out[CONDITIONS_MAX].
  */
 size_t verify_conditions(

@@ -1,0 +1,76 @@
+/* What findings have in common with those of other zones. */
+#include "worker/jobs/conditions.h"
+#include "worker/jobs/verify_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct diagnosis found(const char *code, const char *server, const char *other)
+{
+	struct diagnosis d;
+
+	diagnosis_init(&d, code, "www.shop.example");
+	diagnosis_observe(&d, server, "no answer", 0);
+	if (other)
+		diagnosis_observe(&d, other, "no answer", 0);
+	return d;
+}
+
+static void name_servers_are_a_cause(void **state)
+{
+	static const struct {
+		const char *code, *server, *other, *cause;
+	} rows[] = {
+		{"servers_silent", "ns1.provider.example 192.0.2.1", NULL, "ns:provider.example"},
+		{"servers_silent", "resolver", "b.ns.zeta.example 192.0.2.1", "ns:zeta.example"},
+		{"lame_delegation", "ns.beta.example 192.0.2.1", "ns.alpha.example 192.0.2.2",
+			"ns:alpha.example"},
+		{"servers_silent", "resolver", NULL, ""},
+		{"record_missing", "ns1.provider.example 192.0.2.1", NULL, ""},
+	};
+	char cause[CONDITION_CAUSE_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct diagnosis d = found(rows[i].code, rows[i].server, rows[i].other);
+
+		verify_cause(&d, cause);
+		assert_string_equal(cause, rows[i].cause);
+	}
+}
+
+/* CAA cannot be read because the servers are silent: the same cause. */
+static void what_a_resolver_sees_shares_it(void **state)
+{
+	struct diagnosis d[] = {found("caa_unreadable", "resolver", NULL),
+		found("servers_silent", "ns1.provider.example 192.0.2.1", NULL),
+		found("record_missing", "resolver", NULL)};
+	struct endpoint e = {.has_cert = true, .has_verdict = true};
+	struct condition c[CONDITIONS_MAX] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		d[i].severity = DIAGNOSIS_WARNING;
+	e.verdict.diagnoses = d;
+	e.verdict.diagnoses_n = 3;
+	assert_int_equal(verify_conditions(&e, 1, 2, c), 3);
+	assert_string_equal(c[0].cause, "ns:provider.example");
+	assert_string_equal(c[1].cause, "ns:provider.example");
+	assert_string_equal(c[2].cause, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(name_servers_are_a_cause),
+		cmocka_unit_test(what_a_resolver_sees_shares_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
