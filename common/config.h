@@ -256,6 +256,10 @@ struct config {
 		} incident;
 	} alerts;
 	struct {
+		uint32_t cap;    /* entries that a stream holds at most; 1,000,000 */
+		int64_t keep_ms; /* for how long they stay below that; 24 h */
+	} streams;
+	struct {
 		uint32_t level;  /* enum log_level; info */
 		uint32_t format; /* enum log_format; logfmt */
 	} log;

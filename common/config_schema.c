@@ -255,6 +255,14 @@ static const struct config_row alerts[] = {
 	END,
 };
 
+static const struct config_row streams[] = {
+	{"cap", TYPE_COUNT, AT(streams.cap), .fallback = "1000000", .least = 100,
+	 .most = 100000000},
+	{"keep", TYPE_DURATION, AT(streams.keep_ms), .fallback = "24h", .least = 1000,
+	 .most = DAYS(90)},
+	END,
+};
+
 static const struct config_row log_rows[] = {
 	{"level", TYPE_CHOICE, AT(log.level), .fallback = "info", .choices = levels},
 	{"format", TYPE_CHOICE, AT(log.format), .fallback = "logfmt", .choices = formats},
@@ -275,6 +283,7 @@ const struct config_row config_rows[] = {
 	{"scheduler", TYPE_SECTION, .rows = scheduler},
 	{"worker", TYPE_SECTION, .rows = worker},
 	{"alerts", TYPE_SECTION, .rows = alerts},
+	{"streams", TYPE_SECTION, .rows = streams},
 	{"log", TYPE_SECTION, .rows = log_rows},
 	END,
 };

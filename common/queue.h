@@ -262,7 +262,10 @@ void leader_resign(
 struct queue_trimmed {
 	size_t length; /* what is left */
 	size_t taken, lost;
-	const char *first; /* oldest id left, borrowed; "" if none */
+	const char *first;   /* oldest id left, borrowed; "" if none */
+	int64_t lost_in_all; /* since the fleet began */
+	int64_t lost_ago_ms; /* when last; -1: never */
+	const char *group;   /* that was the furthest behind then; borrowed */
 };
 typedef void queue_trim_fn(void *arg, int err, const struct queue_trimmed *t);
 void queue_trim(struct redis *r, const char *stream, size_t cap, int64_t keep_ms, size_t step,

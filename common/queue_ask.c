@@ -54,16 +54,22 @@ struct trimming {
 static void on_trimmed(void *arg, int err, const struct reply *reply)
 {
 	struct trimming w = *(struct trimming *)arg;
-	struct queue_trimmed t = {.first = ""};
+	struct queue_trimmed t = {.first = "", .group = ""};
 
 	free(arg);
 	err = queue_reply_err(err, reply, REPLY_ARRAY);
-	if (!err && reply_len(reply) < 4)
+	if (!err && reply_len(reply) < 7)
 		err = CF_EPROTO;
 	if (!err)
-		t = (struct queue_trimmed){(size_t)reply_int(reply_at(reply, 0)),
-			(size_t)reply_int(reply_at(reply, 1)),
-			(size_t)reply_int(reply_at(reply, 2)), reply_str(reply_at(reply, 3), NULL)};
+		t = (struct queue_trimmed){
+			.length = (size_t)reply_int(reply_at(reply, 0)),
+			.taken = (size_t)reply_int(reply_at(reply, 1)),
+			.lost = (size_t)reply_int(reply_at(reply, 2)),
+			.first = reply_str(reply_at(reply, 3), NULL),
+			.lost_in_all = reply_int(reply_at(reply, 4)),
+			.lost_ago_ms = reply_int(reply_at(reply, 5)),
+			.group = reply_str(reply_at(reply, 6), NULL),
+		};
 	w.done(w.arg, err, &t);
 }
 

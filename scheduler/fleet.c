@@ -18,11 +18,8 @@
 #define ALIVE_TEXT         "60000"
 #define FACTS_N            17
 #define DOUBT_TEXT         "900"
-#define SAME_HEAD_MS       5 /* two looks at one due job differ by their own time at most */
-/* Hard cap, age that is kept, entries at a time. */
-#define STREAM_CAP     1000000
-#define STREAM_KEEP_MS CLOCK_DAY_MS
-#define STREAM_STEP    10000
+#define SAME_HEAD_MS       5     /* two looks at one due job differ by their own time at most */
+#define STREAM_STEP        10000 /* entries at a time */
 
 static const char *const streams[] = {"results", "alerts", "edges", "changes"};
 
@@ -49,7 +46,7 @@ struct fleet {
 	uint64_t term;
 	uint64_t beats;                /* in this term */
 	int64_t led_since_ms, beat_ms; /* monotonic */
-	int64_t lost;
+	struct fleet_loss loss;        /* the last, of those seen in this look */
 	struct fleet_facts facts;
 	struct trimming trimmings[ARRAY_LEN(streams)];
 };
@@ -93,6 +90,15 @@ static void heartbeat(struct fleet *f, int64_t now)
 
 /* --- the streams */
 
+static void note_loss(struct fleet *f, const char *stream, const struct queue_trimmed *n)
+{
+	if (n->lost_ago_ms < 0 || (f->loss.ago_ms >= 0 && f->loss.ago_ms <= n->lost_ago_ms))
+		return;
+	f->loss = (struct fleet_loss){.n = n->lost_in_all, .ago_ms = n->lost_ago_ms};
+	snprintf(f->loss.stream, sizeof f->loss.stream, "%s", stream);
+	snprintf(f->loss.group, sizeof f->loss.group, "%s", n->group ? n->group : "");
+}
+
 static void trimmed(void *arg, int err, const struct queue_trimmed *n)
 {
 	struct trimming *t = arg;
@@ -101,7 +107,7 @@ static void trimmed(void *arg, int err, const struct queue_trimmed *n)
 		return;
 	metric_add(&stat_trimmed, (double)(n->taken + n->lost), LABELS(t->stream));
 	metric_add(&stat_lost, (double)n->lost, LABELS(t->stream));
-	t->fleet->lost += (int64_t)n->lost;
+	note_loss(t->fleet, t->stream, n);
 	if (n->lost)
 		LOG(WARN, "stream_entries_lost", LF("stream", t->stream), LF_INT("n", n->lost));
 }
@@ -110,8 +116,8 @@ static void trim(struct fleet *f)
 {
 	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
 		f->trimmings[i] = (struct trimming){.fleet = f, .stream = streams[i]};
-		queue_trim(f->redis, streams[i], STREAM_CAP, STREAM_KEEP_MS, STREAM_STEP, trimmed,
-			&f->trimmings[i]);
+		queue_trim(f->redis, streams[i], f->options.cap, f->options.keep_ms, STREAM_STEP,
+			trimmed, &f->trimmings[i]);
 	}
 }
 
@@ -166,6 +172,16 @@ static void tell_doubt(struct fleet *f)
 		redis_commandv(f->redis, NULL, NULL, "DEL", key, NULL);
 }
 
+/* Names of workers that are gone: where each start has a name of its own they would pile up. */
+static void forget_workers(struct fleet *f)
+{
+	_mem_free_ char *key = mem_printf("%sworkers", redis_prefix(f->redis));
+	char before[24];
+
+	snprintf(before, sizeof before, "%" PRId64, f->facts.redis_ms - CLOCK_DAY_MS);
+	redis_commandv(f->redis, NULL, NULL, "ZREMRANGEBYSCORE", key, "-inf", before, NULL);
+}
+
 static void lead_on(struct fleet *f)
 {
 	struct alert_edge edges[FLEET_CONDITIONS + FLEET_LIMITS_MAX];
@@ -173,8 +189,8 @@ static void lead_on(struct fleet *f)
 	size_t n;
 
 	f->facts.led_ms = now - f->led_since_ms;
-	f->facts.lost = f->lost;
-	f->lost = 0;
+	f->facts.loss = f->loss;
+	f->loss.ago_ms = -1;
 	n = fleet_judge(&f->facts, edges);
 	for (size_t i = 0; i < f->options.limits_n; i++)
 		fleet_judge_limit(&f->options.limits[i], f->facts.redis_ms, &edges[n++]);
@@ -182,6 +198,7 @@ static void lead_on(struct fleet *f)
 	say_seen(f);
 	tell_doubt(f);
 	trim(f);
+	forget_workers(f);
 	if (!f->beats || now - f->beat_ms >= HEARTBEAT_EVERY_MS)
 		heartbeat(f, now);
 }
@@ -315,6 +332,7 @@ struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *ale
 	f->facts.replicas_wanted = options->replicas;
 	f->name = mem_strdup(options->name);
 	f->nonce = mem_strdup(options->nonce);
+	f->loss.ago_ms = -1;
 	f->timer.data = f;
 	uv_timer_init(loop, &f->timer);
 	uv_timer_start(&f->timer, on_timer, 1000, LOOK_EVERY_MS);
@@ -328,7 +346,7 @@ void fleet_lead(struct fleet *f, bool leading, uint64_t term)
 		f->term = term;
 		f->beats = 0;
 	}
-	f->lost = 0;
+	f->loss.ago_ms = -1;
 	f->led_since_ms = clock_mono_ms();
 	f->asked_seen = false;
 	f->seen_ms = f->led_redis_ms = 0;

@@ -21,7 +21,11 @@ struct fleet_facts {
 	int64_t looked, turned;                /* names of late; of these, from some CAN to none */
 	int64_t resolvers, zone_ds, zone_lost; /* workers that see their resolver fail, a DS at our
 						  challenge zone, no delegation of it */
-	int64_t lost;          /* entries that streams lost at their cap since the last look */
+	struct fleet_loss {                    /* at a stream's cap; the last one of any stream */
+		int64_t n;                     /* entries of the stream in all */
+		int64_t ago_ms;                /* -1: never */
+		char stream[16], group[64];
+	} loss;
 	int64_t led_ms;        /* how long we lead */
 	int64_t leaderless_ms; /* how long nobody had led before us */
 	int64_t head_ms[2];    /* by queue: how long the oldest due job has been the oldest */
@@ -57,6 +61,8 @@ struct fleet;
 struct fleet_options {
 	const char *name, *nonce; /* the fleet's, ours */
 	int64_t replicas;         /* that the config asks for */
+	size_t cap;               /* entries that a stream holds at most, and … */
+	int64_t keep_ms;          /* … for how long at least below that */
 	struct fleet_limit limits[FLEET_LIMITS_MAX];
 	size_t limits_n;
 };

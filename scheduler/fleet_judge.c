@@ -20,6 +20,7 @@
 #define QUOTA_LOW          0.95
 #define DOUBT_PERCENT      5
 #define DOUBT_LEAST        20
+#define LOSS_MS            (10 * CLOCK_MINUTE_MS) /* without another loss it is over */
 
 static void no_worker(const struct fleet_facts *f, struct alert_edge *out)
 {
@@ -65,13 +66,22 @@ static void clocks_apart(const struct fleet_facts *f, struct alert_edge *out)
 
 static void stream_cap(const struct fleet_facts *f, struct alert_edge *out)
 {
-	char text[160];
+	const struct fleet_loss *l = &f->loss;
+	char text[240], fix[240];
 
 	snprintf(text, sizeof text,
-		"%lld entries of a stream were dropped before each group had read them",
-		(long long)f->lost);
-	alert_fleet("stream_cap", f->lost > 0, ALERT_WARNING, text,
-		"let the slow consumer group catch up, or remove it: XINFO GROUPS names it", out);
+		"the stream %s reached its cap: entries are dropped (%lld so far) that %s%s has "
+		"not "
+		"read",
+		l->stream, (long long)l->n, l->group[0] ? "the consumer group " : "some reader",
+		l->group);
+	snprintf(fix, sizeof fix,
+		"let it catch up, or remove it: redis-cli XGROUP DESTROY cf:{FLEET}:%s %s; more "
+		"room: "
+		"streams.cap",
+		l->stream, l->group[0] ? l->group : "GROUP");
+	alert_fleet("stream_cap", l->n > 0 && l->ago_ms >= 0 && l->ago_ms < LOSS_MS, ALERT_WARNING,
+		text, fix, out);
 }
 
 bool fleet_doubts(const struct fleet_facts *f)

@@ -143,8 +143,11 @@ static void on_life(uv_timer_t *timer)
 static struct fleet_options fleet_options(const struct scheduler *s)
 {
 	const struct config *c = s->config;
-	struct fleet_options o = {
-		.name = c->fleet, .nonce = s->nonce, .replicas = (int64_t)c->redis.replicas};
+	struct fleet_options o = {.name = c->fleet,
+		.nonce = s->nonce,
+		.replicas = (int64_t)c->redis.replicas,
+		.cap = c->streams.cap,
+		.keep_ms = c->streams.keep_ms};
 
 	for (size_t i = 0; i < c->authorities.n && o.limits_n < FLEET_LIMITS_MAX; i++) {
 		const struct config_rate *rate = &c->authorities.items[i].limits.new_orders;

@@ -30,13 +30,19 @@ local function changed(id)
 	redis.call('XADD', P .. 'changes', 'MAXLEN', '~', CHANGES_CAP, '*', 'id', id)
 end
 
--- A stream past its hard cap loses its oldest entries, in bounded steps, and that is counted.
+-- The leader trims streams to their cap; while none does, what is a tenth past it loses its oldest entries here, in
+-- bounded steps, and that is counted.
+local STREAM_LEAST = 100
 local function cap_streams()
 	for stream in pairs(appended) do
-		if redis.call('XLEN', P .. stream) > STREAM_CAP then
-			local lost = redis.call('XTRIM', P .. stream, 'MAXLEN', '~', STREAM_CAP, 'LIMIT', 1000)
-			if lost > 0 then
+		local length = redis.call('XLEN', P .. stream)
+		local cap = length > STREAM_LEAST and tonumber(redis.call('HGET', P .. 'trimmed', 'cap') or nil) or STREAM_CAP
+		if length > cap * 1.1 then
+			local lost = redis.call('XTRIM', P .. stream, 'MAXLEN', '~', cap, 'LIMIT', 1000)
+			local first = redis.call('XRANGE', P .. stream, '-', '+', 'COUNT', 1)[1]
+			if lost > 0 and first then
 				redis.call('HINCRBY', P .. 'trimmed', stream, lost)
+				redis.call('HSET', P .. 'trimmed', stream .. ':first', first[1], stream .. ':at', NOW)
 			end
 		end
 	end

@@ -56,6 +56,26 @@ static int feed_show(void *arg, const struct stream_entry *e)
 	return 0;
 }
 
+/** What one was too slow for is told where it would have stood. */
+static int feed_gap(void *arg, const struct stream_gap *gap)
+{
+	struct feed *f = arg;
+	_buf_release_ struct buf line = BUF_INIT(512);
+
+	if (f->cli->json) {
+		cli_emit_json_line(
+			f->cli, json_pack("{s:s s:s s:s s:s}", "type", "certfleet.gap", "stream",
+					f->stream, "after", gap->after, "before", gap->first));
+		return 0;
+	}
+	term_tint(&line, &f->cli->view, TINT_WARN,
+		"gap: what came on %s after %s and before %s is no longer there", f->stream,
+		gap->after, gap->first);
+	buf_addc(&line, '\n');
+	cli_emit(f->cli, &line);
+	return 0;
+}
+
 /** Waits a little, then connects again and finds out where the stream is. */
 static int feed_reconnect(struct feed *f, char position[64], struct why *why)
 {
@@ -83,8 +103,8 @@ static int feed_follow(struct feed *f, char position[64])
 		else if (err != 0)
 			return cli_fail_redis(f->cli, err, &why);
 		if (err == 0)
-			err = stream_read(
-				f->cli, f->stream, position, BLOCK_MS, feed_show, f, &why);
+			err = stream_read(f->cli, f->stream, position, BLOCK_MS, feed_show,
+				feed_gap, f, &why);
 	}
 	return CLI_DONE;
 }

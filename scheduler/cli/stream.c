@@ -63,24 +63,70 @@ int stream_end(struct cli *cli, const char *stream, char position[64], struct wh
 	return 0;
 }
 
-int stream_read(struct cli *cli, const char *stream, char position[64], int64_t block_ms,
-	stream_fn *fn, void *arg, struct why *why)
+/** Waits for an entry after position. */
+static int wait_entry(struct cli *cli, const char *key, const char *position, int64_t block_ms,
+	bool *there, struct why *why)
 {
-	_buf_release_ struct buf key = BUF_INIT(512);
 	const struct reply *reply;
 	char block[24];
-	int stop = 0;
 
 	/* It must answer well before the command's own deadline. */
 	if (cli->redis_options.timeout_ms > 0 && block_ms > cli->redis_options.timeout_ms / 2)
 		block_ms = cli->redis_options.timeout_ms / 2;
-	fetch_key(cli, &key, stream, "");
 	snprintf(block, sizeof block, "%lld", (long long)(block_ms > 0 ? block_ms : 1));
-	int err = redis_sync_commandv(cli->redis, &reply, why, "XREAD", "COUNT", BATCH, "BLOCK",
-		block, "STREAMS", buf_cstr(&key), position, NULL);
-	if (err != 0)
+	int err = redis_sync_commandv(cli->redis, &reply, why, "XREAD", "COUNT", "1", "BLOCK",
+		block, "STREAMS", key, position, NULL);
+	*there = err == 0 && reply_type(reply) != REPLY_NIL;
+	return err;
+}
+
+/** [the oldest entry, the entries after position], at one instant: what is trimmed between two
+ * looks would be missed. */
+static int read_at_once(struct cli *cli, const char *key, const char *position,
+	const struct reply **reply, struct why *why)
+{
+	const char *multi[] = {"MULTI"}, *exec[] = {"EXEC"};
+	const char *oldest[] = {"XRANGE", key, "-", "+", "COUNT", "1"};
+	const char *after[] = {"XREAD", "COUNT", BATCH, "STREAMS", key, position};
+	int err = 0;
+
+	redis_sync_send(cli->redis, ARRAY_LEN(multi), multi, NULL);
+	redis_sync_send(cli->redis, ARRAY_LEN(oldest), oldest, NULL);
+	redis_sync_send(cli->redis, ARRAY_LEN(after), after, NULL);
+	redis_sync_send(cli->redis, ARRAY_LEN(exec), exec, NULL);
+	for (int i = 0; i < 4; i++) {
+		struct why one = {0};
+		int e = redis_sync_receive(cli->redis, reply, &one);
+
+		if (e != 0 && err == 0) {
+			err = e;
+			*why = one;
+		}
+		if (cli_lost(e))
+			break;
+	}
+	return err;
+}
+
+int stream_read(struct cli *cli, const char *stream, char position[64], int64_t block_ms,
+	stream_fn *fn, stream_gap_fn *on_gap, void *arg, struct why *why)
+{
+	_buf_release_ struct buf key = BUF_INIT(512);
+	const struct reply *both;
+	char first[64] = "";
+	bool there;
+	int stop = 0;
+
+	fetch_key(cli, &key, stream, "");
+	int err = wait_entry(cli, buf_cstr(&key), position, block_ms, &there, why);
+	if (err == 0 && there)
+		err = read_at_once(cli, buf_cstr(&key), position, &both, why);
+	if (err != 0 || !there)
 		return err;
-	const struct reply *entries = reply_at(reply_at(reply, 0), 1);
+	put(reply_at(reply_at(reply_at(both, 0), 0), 0), first, sizeof first);
+	if (on_gap != NULL && strcmp(position, "0-0") != 0 && stream_id_before(position, first))
+		stop = on_gap(arg, &(struct stream_gap){.after = position, .first = first});
+	const struct reply *entries = reply_at(reply_at(reply_at(both, 1), 0), 1);
 	for (size_t i = 0; i < reply_len(entries) && stop == 0; i++) {
 		struct stream_entry e;
 		stream_entry_of(reply_at(entries, i), &e);

@@ -21,10 +21,18 @@ typedef int stream_fn(void *arg, const struct stream_entry *e);
 
 /** The position after the last entry: "0-0" for an empty stream. */
 int stream_end(struct cli *cli, const char *stream, char position[64], struct why *why);
+/** The stream was trimmed past where one was: entries after `after` and before `first` are gone, if
+ * there were any. */
+struct stream_gap {
+	const char *after, *first; /* borrowed */
+};
+
 /** Reads what came after position, waiting up to block_ms for the first (0: does not wait), and
- * moves the position. */
+ * moves the position. A gap is told to on_gap, before what came after it. Anything but 0
+ * from either ends the reading and is returned. */
+typedef int stream_gap_fn(void *arg, const struct stream_gap *gap);
 int stream_read(struct cli *cli, const char *stream, char position[64], int64_t block_ms,
-	stream_fn *fn, void *arg, struct why *why);
+	stream_fn *fn, stream_gap_fn *on_gap, void *arg, struct why *why);
 /** After a reconnect: a stream that ends before the position was lost and begun anew (a failover, a
  * restart without its data), so the position goes to its beginning, and *rewound says so. */
 int stream_resume(

@@ -40,6 +40,7 @@ struct sync {
 	int64_t settle_ms, resync_ms;
 	int lock;
 	char position[64]; /* in the results stream */
+	bool gap;          /* the stream was trimmed past it: only a full look helps */
 	size_t kept, refused, failed;
 	struct buf changed; /* ids since the last reload, separated by blanks */
 	size_t changed_n;
@@ -309,13 +310,26 @@ static int on_event(void *arg, const struct stream_entry *e)
 	return 0;
 }
 
+static int on_gap(void *arg, const struct stream_gap *gap)
+{
+	struct work *named = arg;
+	char text[160];
+
+	snprintf(text, sizeof text, "results after %s and before %s are no longer there",
+		gap->after, gap->first);
+	say(named->s, "gap", "", text);
+	named->s->gap = true;
+	return 0;
+}
+
 /** Looks at the endpoints that the stream named. */
 static int follow_once(struct sync *s, int64_t block_ms, struct why *why)
 {
 	struct work named = {.s = s};
 	struct work found = {.s = s};
 	const char *ids[FOLLOW_MAX];
-	int err = stream_read(s->cli, "results", s->position, block_ms, on_event, &named, why);
+	int err = stream_read(
+		s->cli, "results", s->position, block_ms, on_event, on_gap, &named, why);
 
 	for (size_t i = 0; err == 0 && i < named.n; i += FOLLOW_MAX) {
 		size_t n = 0;
@@ -347,7 +361,8 @@ static int follow(struct sync *s, struct why *why)
 
 	while (err == 0 && !cli_stopping()) {
 		int64_t now = clock_mono_ms();
-		if (now >= next_pass) {
+		if (now >= next_pass || s->gap) {
+			s->gap = false;
 			err = full_pass(s, why);
 			next_pass = now + s->resync_ms;
 		}

@@ -317,9 +317,9 @@ def small_nodes(server):
 
 def test_trim_keeps_a_day(fleet):
     fill(fleet, 100)
-    length, taken, lost, first = trim(fleet)
+    length, taken, lost, first = trim(fleet)[:4]
     assert (length, taken, lost) == (24, 76, 0) or (length, taken, lost) == (25, 75, 0)
-    assert trim(fleet, stream="absent") == [0, 0, 0, b""]
+    assert trim(fleet, stream="absent") == [0, 0, 0, b"", 0, -1, b""]
 
 
 def test_trim_keeps_what_a_group_needs(fleet):
@@ -341,12 +341,42 @@ def test_trim_at_the_cap(fleet):
     key = fleet.key("results")
     fleet.db.xgroup_create(key, "dead", id="0")
     assert trim(fleet)[0] == 100
-    length, taken, lost, first = trim(fleet, cap=60)
+    length, taken, lost, first, in_all, ago, group = trim(fleet, cap=60)
+    assert in_all == lost and 0 <= ago < 60000 and group == b"dead"
     assert (length, lost, first.decode()) == (60, 40, ids[40])
-    assert fleet.db.hgetall(fleet.key("trimmed")) == {b"results": b"40", b"results:first": ids[40].encode()}
+    told = fleet.db.hgetall(fleet.key("trimmed"))
+    assert int(told.pop(b"results:at")) <= fleet.now()
+    assert told == {b"results": b"40", b"results:first": ids[40].encode(), b"results:group": b"dead", b"cap": b"60"}
     fleet.db.xgroup_destroy(key, "dead")
     fleet.db.xgroup_create(key, "alive", id="$")
     assert trim(fleet, cap=10)[2] == 0
+
+
+def test_trim_keeps_the_newest(fleet):
+    ids = fill(fleet, 30)
+    fleet.db.xadd(fleet.key("old"), {"n": 1}, id="5-0")
+    assert trim(fleet, stream="old", keep=1000)[0] == 1, "who read it is not to see a gap when it comes back"
+    assert trim(fleet, keep=0)[3].decode() == ids[-1]
+
+
+def test_who_never_acknowledges_keeps_nothing_that_is_gone(fleet):
+    ids = fill(fleet, 100)
+    key = fleet.key("results")
+    fleet.db.xgroup_create(key, "deaf", id="0")
+    fleet.db.xreadgroup("deaf", "c", {key: ">"}, count=100)
+    assert trim(fleet, cap=60)[2] == 40
+    assert fleet.db.xpending(key, "deaf")["pending"] == 60 and fleet.db.xpending(key, "deaf")["min"].decode() == ids[40]
+    assert [c["name"] for c in fleet.db.xinfo_consumers(key, "deaf")] == [b"c"]
+
+
+def test_scripts_trim_what_nobody_leads(fleet):
+    fill(fleet, 99)
+    trim(fleet, cap=100, keep=10**12)
+    for i in range(30):
+        fleet.apply("refuse", "", rid=str(i), e=[["certfleet.request.refused", f"r{i}", b"\x80"]])
+    assert fleet.db.xlen(fleet.key("results")) <= 111
+    told = fleet.db.hgetall(fleet.key("trimmed"))
+    assert int(told[b"results"]) >= 10 and told[b"results:first"] == fleet.db.xrange(fleet.key("results"), count=1)[0][0]
 
 
 def test_trim_is_bounded(fleet):

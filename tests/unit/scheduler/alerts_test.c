@@ -21,7 +21,8 @@
 static const struct group_policy policy = {
 	.settle_ms = 300, .hold_ms = 1500, .window_ms = 3600000, .least = 5};
 
-static const struct fleet_options fleet_options = {.name = "test", .nonce = "me"};
+static const struct fleet_options fleet_options = {
+	.name = "test", .nonce = "me", .cap = 1000000, .keep_ms = CLOCK_DAY_MS};
 
 struct scene {
 	struct world w;
@@ -232,6 +233,8 @@ static void a_fleet_without_a_leader_is_told(void **state)
 	const struct fleet_options more = {.name = "test",
 		.nonce = "me",
 		.replicas = 1,
+		.cap = 1000000,
+		.keep_ms = CLOCK_DAY_MS,
 		.limits = {{.authority = "ca", .count = 10, .window_ms = 1000000}},
 		.limits_n = 1};
 	struct scene s;
