@@ -3,6 +3,7 @@ import base64
 import hashlib
 import hmac
 import http.server
+import importlib.util
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import urllib.request
 import msgpack
 import redis
 import stack as stack_module
-from conftest import refused
+from conftest import TOP, refused
 from servers import LOOPBACK, Redis, Server, free_port, wait_until
 
 SECRET = base64.b64encode(b"a secret of 32 bytes for a test!").decode()
@@ -158,6 +159,14 @@ class Fleet:
 
     def cli_json(self, *args, **kwargs):
         return json.loads(self.cli("--json", *args, **kwargs).stdout)
+
+    def trim(self, stream, cap, keep_ms):
+        """As the leader does, with another cap and age: [length, taken, lost, oldest]."""
+        folder = os.path.join(TOP, "common", "lua")
+        spec = importlib.util.spec_from_file_location("embed", os.path.join(folder, "embed.py"))
+        embed = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(embed)
+        return self.db.eval(embed.resolve(folder, "trim.lua", set()), 1, self.key(""), stream, cap, keep_ms, 100000)
 
     def edge(self, endpoint, condition="servers_silent", open=True, severity="warning", **more):
         data = {"V": 1, "condition": condition, "open": open, "endpoint": endpoint, "tenant": "t1", "severity": severity,

@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 
+import msgpack
 import pytest
 from alerts_aid import SECRET, Alertmanager, Fleet, Receiver
 from servers import wait_until
@@ -196,6 +197,38 @@ def test_one_incident_whoever_leads(secret_file, receivers, patience):
         assert last["peak"] == MANY and last["condition"] == "dns_provider" and len(last["members"]) <= 20
         assert not fleet.db.zcard(fleet.key("alerts:open")) and not list(fleet.db.scan_iter("*incident:ns*:n"))
         print(f"{MANY} endpoints, one incident: {len(r.took)} messages in all")
+
+
+def test_a_subscriber_that_was_away_misses_nothing(patience):
+    """Its group does not read while alerts come and go; everything is old enough to be trimmed (keep 0 instead of a day,
+    a node of the stream holds one entry), and another group has read it all. Then it reads."""
+    with running(notifiers=0) as fleet:
+        fleet.db.config_set("stream-node-max-entries", 1)
+        for group in ("away", "quick"):
+            fleet.db.xgroup_create(fleet.key("alerts"), group, "0", mkstream=True)
+        ids = [f"e{i}" for i in range(100)]
+        fleet.endpoints(*ids)
+        for e in ids:
+            fleet.edge(e)
+        fleet.wait_said(100, "opened")
+        for e in ids[:50]:
+            fleet.edge(e, open=False)
+        fleet.wait_said(50, "resolved")
+        said = fleet.said()
+        quick = fleet.db.xreadgroup("quick", "q", {fleet.key("alerts"): ">"}, count=1000)[0][1]
+        fleet.db.xack(fleet.key("alerts"), "quick", *[i for i, _ in quick])
+        length, taken, lost, _ = fleet.trim("alerts", 10**6, 0)
+        assert (taken, lost) == (0, 0) and length >= 150
+        came = []
+        while entries := fleet.db.xreadgroup("away", "a", {fleet.key("alerts"): ">"}, count=10):
+            for i, fields in entries[0][1]:
+                data = msgpack.unpackb(fields[b"data"])
+                if "key" in data:
+                    came.append((data["id"], fields[b"type"].decode().rsplit(".", 1)[1]))
+                fleet.db.xack(fleet.key("alerts"), "away", i)
+            fleet.trim("alerts", 10**6, 0)
+        assert came == said and len(came) == 150, "all of it, once, in order"
+        assert fleet.trim("alerts", 10**6, 0)[0] <= 2, "and now it may go"
 
 
 def test_alertmanager_shows_and_resolves(tmp_path, patience):
