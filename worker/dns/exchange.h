@@ -2,7 +2,7 @@
  *
  * UDP questions to one address share a connected socket for at most 64 questions or 2 s: the kernel
  * drops what comes from elsewhere, and nobody else sees the random port; with the random id and the
- * question compared, an answer cannot be guessed. At most 128 questions to one address that were
+ * question compared, an answer cannot be guessed. At most 192 questions to one address that were
  * sent within the last 40 to 80 ms are unanswered at a time, so that no burst overflows a server's
  * buffer; more wait. EDNS announces 1232 bytes and is left out once when a server answers FORMERR.
  * An exchanger keeps at most max_in_flight questions on the wire, the others wait in line (their

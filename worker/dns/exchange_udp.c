@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-	WINDOW = 128,
+	WINDOW = 192,
 	EPOCH_MS = 40,
 	SOCKET_USES = 64,
 	SOCKET_AT_ONCE = 16,

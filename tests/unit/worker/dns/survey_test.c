@@ -38,6 +38,23 @@ static const struct fake_record tld_records[] = {
 	{"void.test", DNS_NS, "a.gone.org"},
 	{"void.test", DNS_NS, "b.gone.org"},
 	{"plain.test", DNS_A, "192.0.2.9"},
+	{"ring.test", DNS_NS, "ns.gnir.test"},
+	{"gnir.test", DNS_NS, "ns.ring.test"},
+	{"flood.test", DNS_NS, "n01.victim.org"},
+	{"flood.test", DNS_NS, "n02.victim.org"},
+	{"flood.test", DNS_NS, "n03.victim.org"},
+	{"flood.test", DNS_NS, "n04.victim.org"},
+	{"flood.test", DNS_NS, "n05.victim.org"},
+	{"flood.test", DNS_NS, "n06.victim.org"},
+	{"flood.test", DNS_NS, "n07.victim.org"},
+	{"flood.test", DNS_NS, "n08.victim.org"},
+	{"flood.test", DNS_NS, "n09.victim.org"},
+	{"flood.test", DNS_NS, "n10.victim.org"},
+	{"flood.test", DNS_NS, "n11.victim.org"},
+	{"flood.test", DNS_NS, "n12.victim.org"},
+	{"flood.test", DNS_NS, "n13.victim.org"},
+	{"flood.test", DNS_NS, "n14.victim.org"},
+	{"flood.test", DNS_NS, "n15.victim.org"},
 	{NULL, 0, NULL},
 };
 static const struct fake_record shop_records[] = {
@@ -337,6 +354,38 @@ static void test_unsafe_addresses_are_not_asked(void **state)
 	assert_false(f->zone->lame);
 }
 
+/* Each needs the other: the resolver cannot find out, and the walk ends. */
+static void test_name_servers_in_a_ring(void **state)
+{
+	struct world *w = *state;
+
+	w->servers[RESOLVER].mood = FAKE_SERVFAIL;
+	const struct fact *f = ask(w, ASK_SERVERS, DNS_A, "www.ring.test");
+	assert_string_equal(f->zone->apex, "ring.test");
+	assert_int_equal(f->n, 0);
+	assert_false(f->zone->servers[0].dangling); /* that was not said */
+	assert_int_equal(f->zone->servers[0].n_addresses, 0);
+}
+
+/* NXNSAttack: one question of ours would become hundreds to a victim's servers. */
+static void test_a_flood_is_bounded(void **state)
+{
+	struct world *w = *state;
+
+	begin_look(w, &(struct survey_budget){.queries = 20});
+	const struct fact *f = ask(w, ASK_SERVERS, DNS_A, "www.flood.test");
+	assert_int_equal(f->zone->end, FACT_SKIPPED);
+	assert_in_range(w->servers[RESOLVER].asked, 1, 20);
+	assert_int_equal(survey_queries_left(w->look), 0);
+	begin_look(w, &(struct survey_budget){0});
+	forget_asked(w);
+	f = ask(w, ASK_SERVERS, DNS_A, "www.flood.test");
+	assert_int_equal(f->zone->n_servers, 13);
+	assert_in_range(w->servers[RESOLVER].asked, 1, 2 * 13);
+	for (size_t i = 0; i < f->zone->n_servers; i++)
+		assert_true(f->zone->servers[i].dangling);
+}
+
 static void test_no_such_domain(void **state)
 {
 	struct world *w = *state;
@@ -537,6 +586,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_name_servers_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_unsafe_addresses_are_not_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_name_servers_in_a_ring, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_flood_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_such_domain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lame_delegation, setup, teardown),
