@@ -77,7 +77,7 @@ BINARIES := $(if $(wildcard worker/main.c),$(B)/certfleet-worker) \
 	$(if $(wildcard scheduler/cli/main.c),$(B)/certfleet)
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
-# tests/bench/x.c measures one thing, and is built with everything so that it cannot rot.
+# tests/bench/x_bench.c measures one thing; what is called otherwise is run by a .py there.
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 # tests/aid/x.c is preloaded into our programs by end-to-end tests.
 AID_SO    := $(patsubst %.c,$(B)/%.so,$(wildcard tests/aid/*.c))
@@ -167,7 +167,7 @@ format-check: ## say what is not formatted
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
 
 bench: all deps-bench $(BENCH_BIN) ## measure: tests/bench/
-	$(Q)for b in $(BENCH_BIN); do echo "== $$b"; $$b || exit 1; done
+	$(Q)for b in $(filter %_bench,$(BENCH_BIN)); do echo "== $$b"; $$b || exit 1; done
 	$(Q)for b in $(sort $(wildcard tests/bench/*_bench.py)); do CERTFLEET_BUILD=$(B) $(PYTHON) -B $$b || exit 1; done
 
 coverage: ## lines reached by the unit tests, by file

@@ -8,8 +8,8 @@
 #   - whichever of Redis 7.0 (Debian 12) and Valkey 8 (Debian 13, Debian 12's backports) this machine does not have: the
 #     scripts are tested on both. Both need the libraries of redis-server alone, which is installed.
 # `test` adds what the end-to-end tests alone need (a browser, an Alertmanager), `bench` what is measured beside: lego,
-# ruby-sidekiq, and BullMQ by npm. The others come by apt from this machine's own mirror, with package lists in a private
-# folder, and are authenticated by Debian's archive keyring as any other package is.
+# ruby-sidekiq, dnsperf, and BullMQ by npm. The others come by apt from this machine's own mirror, with package lists in
+# a private folder, and are authenticated by Debian's archive keyring as any other package is.
 # What was found is left in BUILD_DIR/deps.mk for the Makefile.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
@@ -145,7 +145,7 @@ fi
 if [ "$what" = bench ]; then
     unpack lego sid lego || die "unstable's lego cannot be had"
     ln -sf ../lego/usr/bin/lego "$deps/bin/lego"
-    install_missing ruby-sidekiq
+    install_missing ruby-sidekiq dnsperf
     command -v npm >/dev/null || install_missing nodejs npm
     if ! cmp -s "$peers/package.json" "$deps/bullmq/package.json"; then
         say "fetching BullMQ into $deps/bullmq"
