@@ -66,9 +66,6 @@ static const struct runbook table[] = {
 		"Look at the leading scheduler's log for request_later.", "when they are answered"},
 	{"clocks_apart", "operator", "the clocks of this host and of Redis are over 30 s apart",
 		"Run a time service on both hosts.", "when they agree again"},
-	{"authority_clock", "operator", "a worker's clock and an authority's are over 30 s apart",
-		"Run a time service on the worker's host; if it is right, tell the authority.",
-		"when they agree again"},
 	{"quota_low", "operator", "what an authority allows is nearly used up",
 		"Spread what can wait, or ask the authority for more. Renewals have a share of "
 		"their own.",
