@@ -122,6 +122,8 @@ int alert_edge_encode(const struct alert_edge *e, const struct buf *form, struct
 	mp_key_str(out, "key", e->key);
 	mp_key_bool(out, "open", e->open);
 	mp_key_int(out, "severity", e->severity);
+	if (e->again)
+		mp_key_bool(out, "again", true);
 	mp_key(out, "data");
 	data = mp_map_open(out);
 	mp_key_str(out, "condition", e->condition);
@@ -267,7 +269,7 @@ bool alert_review(const struct alert_edge *was, int64_t opened_ms, const struct 
 	if (severity == was->severity)
 		return false;
 	*out = *was;
-	out->open = true;
+	out->open = out->again = true;
 	out->severity = severity;
 	return true;
 }

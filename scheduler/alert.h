@@ -35,6 +35,7 @@ struct alert_edge {
 	int64_t since_ms, deadline_ms;
 	enum alert_severity severity;
 	bool open;
+	bool again; /* of one that was open when it was looked at: may be graver, never opens it */
 	char key[ALERT_KEY_SIZE];
 	char condition[64];
 	char endpoint[72]; /* "" for the fleet */

@@ -142,7 +142,8 @@ static struct group_held *held_add(struct alerts *a)
 	return &a->held[a->n++];
 }
 
-/* What has a cause goes with the edges that may have it too. */
+/* What has a cause goes with the edges that may have it too; not what was looked at again, which
+ * would speak for an end that waits there. */
 void alerts_tell(struct alerts *a, const struct alert_edge *edges, size_t n)
 {
 	struct telling t = {.ids = BUF_INIT(1)};
@@ -150,7 +151,7 @@ void alerts_tell(struct alerts *a, const struct alert_edge *edges, size_t n)
 	if (!redis_is_up(a->redis))
 		return;
 	for (size_t i = 0; i < n && t.n < BATCH; i++)
-		if (edges[i].cause[0] && edges[i].open && a->leading &&
+		if (edges[i].cause[0] && edges[i].open && !edges[i].again && a->leading &&
 			a->n < GROUP_HELD_MAX - BATCH)
 			held_add(a)->edge = edges[i];
 		else

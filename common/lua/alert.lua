@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Turns conditions into alerts: opened once, escalated when they become worse, resolved when they end, never repeated.
 -- ARGV: entries of the edges stream that this answers for (separated by blanks, or ""), then up to 64 items
---   {key, open, severity (0 info, 1 warning, 2 critical), data, form}
+--   {key, open, severity (0 info, 1 warning, 2 critical), data, form, again}
 -- data is the msgpack map of common/event.h. A change says it on `alerts` with the alert's id, KEY#ORDINAL, added to it.
+-- `again`: of one that was open when it was looked at, which may be over since: it escalates, and opens nothing.
 -- With data.cause and an open incident of that cause, or with `form` = {least, window, what, data}, which opens one, the
 -- condition becomes a member of the incident and is not said itself. A key incident:CAUSE only escalates.
 -- Gives [opened, escalated, resolved] counts. The edges are acknowledged and deleted in the same step.
@@ -14,7 +15,7 @@
 
 local LEAST_MAX = 64
 local MUST = {'key', 'open', 'severity', 'data'}
-local KINDS = {key = 'text', open = 'boolean', severity = 'int', data = 'table', form = 'table'}
+local KINDS = {key = 'text', open = 'boolean', severity = 'int', data = 'table', form = 'table', again = 'boolean'}
 local FORM_MUST = {'least', 'window', 'what', 'data'}
 local FORM_KINDS = {least = 'int', window = 'int', what = 'string', data = 'table'}
 
@@ -117,7 +118,7 @@ local function change(m)
 			leave(r.c, r)
 		end
 	elseif r.s ~= 'open' then
-		if m.open then
+		if m.open and not m.again then
 			begin(r, m)
 		end
 	elseif not m.open then

@@ -59,6 +59,16 @@ def test_opened_once_escalated_resolved(fleet):
                            ("a/servers_silent#1", "resolved"), ("a/servers_silent#2", "opened")]
 
 
+def test_what_is_looked_at_again_opens_nothing(fleet):
+    again = pack({"key": "a/servers_silent", "open": True, "severity": CRITICAL, "again": True,
+                  "data": {"condition": "servers_silent", "endpoint": "a"}})
+    assert tell(fleet, again) == [0, 0, 0]
+    assert tell(fleet, item("a")) == [1, 0, 0]
+    assert tell(fleet, again) == [0, 1, 0]
+    assert tell(fleet, item("a", open=False)) == [0, 0, 1]
+    assert tell(fleet, again) == [0, 0, 0]
+
+
 def test_edges_are_answered_in_the_same_step(fleet):
     key = fleet.key("edges")
     fleet.db.xgroup_create(key, "alerts", mkstream=True)

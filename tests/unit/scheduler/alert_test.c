@@ -95,7 +95,10 @@ static void an_open_alert_ends_with_its_reason(void **state)
 	assert_string_equal(was.key, "shop/expiry");
 	assert_false(alert_review(
 		&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out)); /* is critical already */
-	e.cert.not_after_ms = 190 * CLOCK_DAY_MS;                       /* renewed */
+	was.severity = ALERT_WARNING;
+	assert_true(alert_review(&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out));
+	assert_true(out.open && out.again && out.severity == ALERT_CRITICAL);
+	e.cert.not_after_ms = 190 * CLOCK_DAY_MS; /* renewed */
 	e.cert.not_before_ms = 94 * CLOCK_DAY_MS;
 	assert_true(alert_review(&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out));
 	assert_false(out.open);

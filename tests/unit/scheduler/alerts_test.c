@@ -436,6 +436,33 @@ static void what_is_pending_comes_first_when_redis_is_back(void **state)
 	finish(&s);
 }
 
+/* A sweep that read the alert before its end came, and finds it graver, after the end was read. */
+static void what_is_looked_at_again_speaks_for_nothing(void **state)
+{
+	struct alert_edge again = {
+		.open = true, .again = true, .severity = ALERT_CRITICAL, .since_ms = 1};
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	snprintf(again.key, sizeof again.key, "shop/caa_forbids");
+	snprintf(again.condition, sizeof again.condition, "caa_forbids");
+	snprintf(again.endpoint, sizeof again.endpoint, "shop");
+	snprintf(again.cause, sizeof again.cause, "ns:provider.example");
+	put_edge(&s, "shop", "caa_forbids", true, "warning");
+	alerts_lead(s.alerts, true, 7);
+	expect(&s, EVENT_ALERT_OPENED, 1);
+	put_edge(&s, "shop", "caa_forbids", false, "");
+	loop_for(&s.w.loop, 1000); /* it is read, and held for a moment */
+	alerts_tell(s.alerts, &again, 1);
+	expect(&s, EVENT_ALERT_RESOLVED, 1);
+	assert_true(loop_until(&s.w.loop, no_edges, &s, SOON_MS));
+	alerts_tell(s.alerts, &again, 1);
+	loop_for(&s.w.loop, 200);
+	assert_int_equal(world_ask_int(&s.w, "ZCARD", "@alerts:open"), 0);
+	finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +475,7 @@ int main(void)
 		cmocka_unit_test(led_twice_in_one_term),
 		cmocka_unit_test(redis_dies_while_edges_are_read),
 		cmocka_unit_test(what_is_pending_comes_first_when_redis_is_back),
+		cmocka_unit_test(what_is_looked_at_again_speaks_for_nothing),
 		cmocka_unit_test(one_incident_for_a_thousand),
 		cmocka_unit_test(a_fleet_without_a_leader_is_told),
 		cmocka_unit_test(singles_become_an_incident),
