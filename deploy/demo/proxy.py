@@ -155,6 +155,8 @@ class Connection:
 
     async def pass_on(self, raw, args):
         """One command. False: the connection is at its end."""
+        if self.to_redis.is_closing():
+            return False
         word = self.proxy.word(args)
         if word == "CLIENT SETNAME":
             self.client = args[2].decode()

@@ -8,6 +8,7 @@
 import collections
 
 
+LOG_MS = 300            # between what happened and its line in a log
 CLOCK_MS = 1500         # between a line of a log and our reading of it
 LATE_MS = 20000         # an answer, or a lapse, may follow a fault by so much
 REDIS = {"redis"}
@@ -129,10 +130,16 @@ def _ended(f, i, order, until, events):
     for kind in ("endpoint.removed", "endpoint.updated"):
         if _between(events, kind, order["at"] - CLOCK_MS, until + CLOCK_MS):
             return "config changed"
-    if any(a["endpoint"] == i and a["op"] == "remove" and a["sent"] <= until for a in f.h["asks"]
+    if any(a["endpoint"] == i and a["op"] in _deeds(f) and a["sent"] <= until for a in f.h["asks"]
            if order["at"] <= (a["answered"] or 9e15)):
         return "config changed"
     return ""
+
+
+def _deeds(f):
+    """Requests that may change an endpoint before anything is said of them: a removal cancels at once, and behind a
+    barrier all is said later."""
+    return ("remove", "update") if f.settings.get("barrier") else ("remove",)
 
 
 def _extra(f, i, order, attempt, used, what):
@@ -160,10 +167,10 @@ def causes(f, order, attempt):
     """
     if attempt["saved"]:
         return [(x["from"], (x["cause"], "", x["from"])) for x in f.h["losses"]
-                if x["from"] <= attempt["saved"] + CLOCK_MS and order["at"] <= x["to"]]
+                if x["from"] <= attempt["saved"] + LOG_MS and order["at"] <= x["to"]]
     until = max(order["at"], attempt["at"]) + f.settings["lease_ms"]
     found = f.faults(attempt["at"] - CLOCK_MS, until, {attempt["worker"], "pebble"} | REDIS)
-    found.sort(key=lambda x: RANK.index(x["what"]))
+    found.sort(key=lambda x: (x["from"] > order["at"] + LOG_MS, RANK.index(x["what"])))
     return [(x["from"], (x["what"], x["target"], x["from"])) for x in found]
 
 

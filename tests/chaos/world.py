@@ -16,6 +16,7 @@ from stack import TARGET, Stack, merge
 
 FLEET = "demo"
 SOURCE = "chaos"
+LOOK_MS = 100       # between two looks at the AOF's length, and more
 EVERYSEC_MS = 2000  # what appendfsync everysec may lose
 CERTIFICATE_S = 300
 CONFIG = {
@@ -160,6 +161,7 @@ class Faults:
         kept = self.aof.before(at - lose_ms)
         loss = self._loses(at - EVERYSEC_MS, f"power lost, the last {lose_ms:.0f} ms of the AOF with it")
         if kept:
+            loss["from"] = kept[0] - LOOK_MS
             done["bytes_lost"] = os.path.getsize(kept[1]) - kept[2]
             os.truncate(kept[1], kept[2])
         time.sleep(fault.for_s)
