@@ -278,8 +278,10 @@ static void on_taken(void *arg, int err, const struct reply *reply)
 			err = CF_EPROTO;
 		n++;
 	}
-	if (!err)
+	if (!err) {
 		t.queue->nonce[0] = 0;
+		queue_heard(reply_int(reply_at(reply, 0)));
+	}
 	t.done(t.arg, err, jobs, err ? 0 : n, err ? 1000 : reply_int(reply_at(reply, 1)));
 }
 

@@ -175,9 +175,14 @@ void queue_ask(struct redis *r, enum queue_id q, const char *id, const struct qu
 struct queue_reaped {
 	size_t looked, lapsed, parked;
 };
-/** Turns at most QUEUE_BATCH lapsed leases of queue q into suspects; parks at the third lapse. */
+/** Turns at most QUEUE_BATCH lapsed leases of queue q into suspects; parks at the third lapse. Does
+ * nothing while Redis' clock is not within within_ms of expect_ms (0: whatever it says). */
 typedef void queue_reap_fn(void *arg, int err, const struct queue_reaped *r);
-void queue_reap(struct redis *r, enum queue_id q, queue_reap_fn *done, void *arg);
+void queue_reap(struct redis *r, enum queue_id q, int64_t expect_ms, int64_t within_ms,
+	queue_reap_fn *done, void *arg);
+/** Redis' clock less this machine's, as a take, a lease or an audit last showed it; 0 below a
+ * second. What is due by this machine's clock goes to Redis by its own. */
+int64_t queue_clock_ahead(void);
 
 /** One slice of the audit: up to 64 endpoints after `after` in id order, each with its fields, its
  * job records and whether each index agrees with them. The caller computes needs and sends repairs.

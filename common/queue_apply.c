@@ -66,6 +66,8 @@ static void on_held(void *arg, int err, const struct reply *reply)
 	err = queue_reply_err(err, reply, REPLY_ARRAY);
 	if (!err && reply_len(reply) < 5)
 		err = CF_EPROTO;
+	if (!err)
+		queue_heard(reply_int(reply_at(reply, 2)));
 	if (err)
 		w.done(w.arg, err, false, 0, 0, "");
 	else

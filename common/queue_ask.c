@@ -36,13 +36,18 @@ static void on_reaped(void *arg, int err, const struct reply *reply)
 	w.done(w.arg, err, &counts);
 }
 
-void queue_reap(struct redis *r, enum queue_id q, queue_reap_fn *done, void *arg)
+void queue_reap(struct redis *r, enum queue_id q, int64_t expect_ms, int64_t within_ms,
+	queue_reap_fn *done, void *arg)
 {
 	struct queue_args args = {0};
 	struct reaping *w = mem_alloc(sizeof *w);
 
 	*w = (struct reaping){done, arg};
 	queue_args_adds(&args, queue_name(q));
+	if (expect_ms) {
+		queue_args_addi(&args, expect_ms);
+		queue_args_addi(&args, within_ms);
+	}
 	queue_args_call(r, "reap", &args, on_reaped, w);
 }
 

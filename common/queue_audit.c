@@ -55,6 +55,16 @@ static void on_audited(void *arg, int err, const struct reply *reply)
 	w.done(w.arg, err, rows, err ? 0 : n, after && *after ? after : NULL);
 }
 
+/* Before the slice, whose times are Redis'. */
+static void on_time(void *arg, int err, const struct reply *reply)
+{
+	const char *seconds = err ? NULL : reply_str(reply_at(reply, 0), NULL);
+
+	(void)arg;
+	if (seconds)
+		queue_heard(strtoll(seconds, NULL, 10) * 1000);
+}
+
 void queue_audit(struct redis *r, const char *after, queue_audit_fn *done, void *arg)
 {
 	struct queue_args args = {0};
@@ -63,6 +73,7 @@ void queue_audit(struct redis *r, const char *after, queue_audit_fn *done, void 
 	*w = (struct auditing){done, arg};
 	queue_args_adds(&args, after);
 	queue_args_addi(&args, QUEUE_BATCH);
+	redis_commandv(r, on_time, NULL, "TIME", NULL);
 	queue_args_call(r, "audit", &args, on_audited, w);
 }
 

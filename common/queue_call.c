@@ -98,9 +98,25 @@ int queue_reply_status(int err, const struct reply *reply)
 	return err ? err : (int)reply_int(reply);
 }
 
+static int64_t ahead_ms; /* of the one Redis that a process has */
+
+void queue_heard(int64_t redis_ms)
+{
+	int64_t ahead = redis_ms - clock_wall_ms();
+
+	ahead_ms = llabs(ahead) < CLOCK_SECOND_MS ? 0 : ahead;
+}
+
+int64_t queue_clock_ahead(void)
+{
+	return ahead_ms;
+}
+
 int64_t queue_due(int64_t due_ms)
 {
-	return due_ms > clock_wall_ms() ? due_ms : 0;
+	int64_t due = due_ms + ahead_ms;
+
+	return due_ms > clock_wall_ms() && due > 0 ? due : 0;
 }
 
 struct endpoint_field queue_reply_field(const struct reply *reply)

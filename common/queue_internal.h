@@ -43,6 +43,8 @@ void queue_done_reply(void *arg, int err, const struct reply *reply);
 
 /** As the scripts take it: 0, now by Redis' clock, for what is due by ours, which may be ahead. */
 int64_t queue_due(int64_t due_ms);
+/** Redis said what time it is. */
+void queue_heard(int64_t redis_ms);
 void queue_pack_finish(const struct queue_finish *f, struct buf *out);
 void queue_pack_apply(const struct queue_apply *a, struct buf *out);
 

@@ -3,6 +3,8 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
+#define FUTURE_SLACK_MS (5 * CLOCK_SECOND_MS)
+
 static const char *const findings[] = {"right", "missing", "index", "late", "orphan", "unreadable",
 	"stray", "claim", "expiry", "count"};
 
@@ -22,7 +24,15 @@ static bool late(const struct job_record *job, enum queue_id q, const struct nee
 	int64_t slack =
 		q == QUEUE_VERIFY ? 2 * policy->verify_every_ms + CLOCK_HOUR_MS : CLOCK_MINUTE_MS;
 
-	return job->where == JOB_DUE && job->due_ms > from + slack;
+	return job->where == JOB_DUE && job->due_ms - queue_clock_ahead() > from + slack;
+}
+
+/* Recorded at a time that Redis has not come to: its clock was set back since, and what was due in
+ * a minute would wait for as long as the clock was ahead. */
+static bool from_the_future(const struct job_record *job, int64_t now_ms)
+{
+	return job->where == JOB_DUE &&
+	       job->since_ms - queue_clock_ahead() > now_ms + FUTURE_SLACK_MS;
 }
 
 enum audit_finding audit_judge(const struct endpoint *e, enum queue_id q, bool index_ok,
@@ -37,7 +47,7 @@ enum audit_finding audit_judge(const struct endpoint *e, enum queue_id q, bool i
 		return AUDIT_INDEX;
 	if (plan->any && job->where == JOB_NONE)
 		return AUDIT_MISSING;
-	if (plan->any && late(job, q, plan, policy, now_ms))
+	if (plan->any && (late(job, q, plan, policy, now_ms) || from_the_future(job, now_ms)))
 		return AUDIT_LATE;
 	return AUDIT_RIGHT;
 }

@@ -120,7 +120,8 @@ static void reap_queue(struct reap *r, enum queue_id q)
 
 	*of = (struct reaping){.reap = r, .queue = q};
 	r->busy[q] = true;
-	queue_reap(r->redis, q, reaped, of);
+	queue_reap(r->redis, q, reap_guard_expects(&r->guard, clock_mono_ms()),
+		r->guard.lease_ms / 3, reaped, of);
 }
 
 static void tick(uv_timer_t *timer)
@@ -166,7 +167,11 @@ void reap_connected(struct reap *r)
 
 void reap_clock(struct reap *r, int64_t sent_ms, int64_t received_ms, int64_t redis_ms)
 {
-	note_pause(r, reap_guard_clock(&r->guard, sent_ms, received_ms, redis_ms));
+	const char *why = reap_guard_clock(&r->guard, sent_ms, received_ms, redis_ms);
+
+	note_pause(r, why);
+	if (why) /* what was planned by the clock before is looked at */
+		r->moved(r->arg);
 }
 
 void reap_close(struct reap *r)

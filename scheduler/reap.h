@@ -36,6 +36,9 @@ const char *reap_guard_look(struct reap_guard *g, int64_t now_ms, const char *re
  */
 const char *reap_guard_clock(
 	struct reap_guard *g, int64_t sent_ms, int64_t received_ms, int64_t redis_ms);
+/** What Redis' clock should say now; 0: not known. A third of a lease off is harmless, since leases
+ * are extended each third; more, and it stepped since it was last read. */
+int64_t reap_guard_expects(const struct reap_guard *g, int64_t now_ms);
 bool reap_guard_allows(const struct reap_guard *g, int64_t now_ms);
 
 /** Finds "name:value" in INFO's text; "" if it is not there. Returns out. */
@@ -43,7 +46,8 @@ char *info_field(const char *info, size_t len, const char *name, char *out, size
 
 struct reap;
 
-/** Called when Redis turned out to be another one than before (failover, restart). */
+/** Called when Redis turned out to be another one than before (failover, restart), or its clock
+ * stepped. */
 typedef void reap_moved_fn(void *arg);
 
 /** Never NULL. Borrows redis. */

@@ -47,6 +47,11 @@ const char *reap_guard_clock(
 	return stepped ? pause_for(g, received_ms, "clock_stepped") : NULL;
 }
 
+int64_t reap_guard_expects(const struct reap_guard *g, int64_t now_ms)
+{
+	return g->has_clock ? now_ms + g->ahead_ms : 0;
+}
+
 bool reap_guard_allows(const struct reap_guard *g, int64_t now_ms)
 {
 	return g->looked && now_ms >= g->not_before_ms;

@@ -164,12 +164,20 @@ static void say_alive(struct nodes *n)
 		number(counts[2 * q], w->pools[q] ? pool_running(w->pools[q]) : 0);
 		number(counts[2 * q + 1], w->pools[q] ? pool_slots(w->pools[q]) : 0);
 	}
-	redis_commandv(w->redis, NULL, NULL, "HSET", row, "version", CERTFLEET_VERSION, "host",
-		host, "pid", pid, "started", started, "beat", now, "roles", roles, "state",
+	const char *fields[] = {"HSET", row, "version", CERTFLEET_VERSION, "host", host, "pid", pid,
+		"started", started, "beat", now, "roles", roles, "state",
 		w->draining ? "draining" : "running", "verify_running", counts[0], "verify_slots",
 		counts[1], "issue_running", counts[2], "issue_slots", counts[3], "http01", http01,
 		"dns01", dns01, "looked", looked, "turned", turned, "trouble",
-		doubt_trouble(w->doubt), NULL);
+		doubt_trouble(w->doubt)};
+	const char *argv[ARRAY_LEN(fields) + 1] = {w->name, now, KEEP_ROW_S};
+
+	if (c->worker.roles & ROLE_JOBS) { /* at maxmemory too */
+		memcpy(argv + 3, fields + 2, sizeof fields - 2 * sizeof *fields);
+		redis_script(w->redis, "alive", ARRAY_LEN(argv), argv, NULL, NULL, NULL);
+		return;
+	}
+	redis_command(w->redis, ARRAY_LEN(fields), fields, NULL, NULL, NULL);
 	redis_commandv(w->redis, NULL, NULL, "EXPIRE", row, KEEP_ROW_S, NULL);
 	redis_commandv(w->redis, NULL, NULL, "ZADD", all, now, w->name, NULL);
 }

@@ -1,14 +1,17 @@
 #!lua flags=allow-oom
--- reap Q : up to 64 lapsed leases become suspects, due at once; the third lapse of a suspect parks it. Leases further
+-- reap Q [EXPECT_MS WITHIN_MS] : up to 64 lapsed leases become suspects, due at once; the third lapse of a suspect parks it. Leases further
 -- ahead than twice their length (the clock was set back) are clamped. Returns [looked, lapsed, parked].
+-- Nothing is done while Redis' clock is not within WITHIN_MS of EXPECT_MS: it stepped, and nobody's lease has lapsed.
 --#include "_base.lua"
 --#include "_job.lua"
 --#include "_flush.lua"
 --#include "_event.lua"
 local Q = arg_queue(1)
 local LAPSES_MAX = 3
-if #ARGV ~= 1 then
-	fail('EINVAL', 'reap needs a queue alone')
+if #ARGV ~= 1 and #ARGV ~= 3 then
+	fail('EINVAL', 'reap needs a queue, and perhaps a time and how far it may be off')
+elseif #ARGV == 3 and math.abs(NOW - arg_int(2, 0, MS_MAX)) > arg_int(3, 0, MS_MAX) then
+	return {0, 0, 0}
 end
 need_streams()
 local RUN, field = P .. 'run:' .. Q, JOB_FIELD[Q]

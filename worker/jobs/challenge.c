@@ -22,10 +22,9 @@
 struct entry {
 	struct worker *w;
 	char *key, *value;
+	const char *name; /* in key */
 	bool txt, put;
 	struct again *again;
-	unsigned left;
-	int err;
 };
 
 static void entry_free(void *arg)
@@ -51,6 +50,7 @@ static struct entry *entry_new(
 		label_make(w->label_key, tenant, c->name, label);
 	e->key = mem_printf("%s%s:%s", redis_prefix(w->redis), e->txt ? "txt" : "http",
 		e->txt ? label : c->token);
+	e->name = e->key + strlen(redis_prefix(w->redis)) + strlen(e->txt ? "txt:" : "http:");
 	return e;
 }
 
@@ -59,31 +59,22 @@ static void on_written(void *arg, int err, const struct reply *reply)
 	struct entry *e = arg;
 
 	(void)reply;
-	if (err)
-		e->err = err;
-	if (!--e->left)
-		again_answer(e->again, e->err);
+	again_answer(e->again, err);
 }
 
 static void write_entry(struct again *again, void *arg)
 {
 	struct entry *e = arg;
 	struct redis *r = e->w->redis;
+	const char *put[] = {e->txt ? "txt" : "http", e->name, e->value, CHALLENGE_TTL_S};
 
 	e->again = again;
-	e->err = 0;
-	e->left = e->txt && e->put ? 2 : 1;
-	if (!e->txt && e->put) {
-		redis_commandv(
-			r, on_written, e, "SET", e->key, e->value, "EX", CHALLENGE_TTL_S, NULL);
-	} else if (!e->txt) {
-		redis_commandv(r, on_written, e, "DEL", e->key, NULL);
-	} else if (!e->put) {
+	if (e->put)
+		redis_script(r, "publish", ARRAY_LEN(put), put, NULL, on_written, e);
+	else if (e->txt)
 		redis_commandv(r, on_written, e, "HDEL", e->key, e->value, NULL);
-	} else {
-		redis_commandv(r, on_written, e, "HSET", e->key, e->value, "1", NULL);
-		redis_commandv(r, on_written, e, "EXPIRE", e->key, CHALLENGE_TTL_S, NULL);
-	}
+	else
+		redis_commandv(r, on_written, e, "DEL", e->key, NULL);
 }
 
 void challenge_publish(struct worker *w, const char *tenant, const struct acme_challenge *c,

@@ -412,7 +412,7 @@ static void test_release_ask_reap(void **state)
 	assert_int_equal(w->jobs[0].lane, LANE_PERSON);
 	assert_int_equal(w->jobs[0].attempt, 1);
 	before = w->dones;
-	queue_reap(w->redis, QUEUE_VERIFY, on_reap, w);
+	queue_reap(w->redis, QUEUE_VERIFY, 0, 0, on_reap, w);
 	assert_int_equal(answer(w, before), 0);
 	assert_int_equal(w->reaped.looked, 0);
 }

@@ -270,3 +270,14 @@ def test_batch_of_64(fleet):
     assert fleet.clean() and not fleet.db.exists(fleet.key("run:verify"), fleet.key("rt:verify"))
     with pytest.raises(redis.ResponseError, match="CFERR EINVAL"):
         fleet.run("finish", "verify", *[pack(fleet.finish_item(jobs[0]))] * 65)
+
+
+def test_reap_waits_while_the_clock_is_not_where_it_was(fleet):
+    """Who reaps says what Redis' clock should say: after a step nobody's lease has lapsed."""
+    fleet.add("a")
+    fleet.take(lease=1)
+    time.sleep(0.01)
+    now = fleet.now()
+    assert fleet.run("reap", "verify", now - 3600000, 1000) == [0, 0, 0]
+    assert fleet.run("reap", "verify", now + 3600000, 1000) == [0, 0, 0]
+    assert fleet.run("reap", "verify", now, 1000) == [1, 1, 0]

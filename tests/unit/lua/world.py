@@ -107,6 +107,9 @@ def calls(jobs, expect, sid):
         "quota refund": ["refund", "a:1", "ca:orders", 2, DAY, 2],
         "quota block": ["block", "ca:orders", 2, DAY, FAR],
         "unlock": ["lock", "holder"],
+        "publish": ["txt", "label", "value", 7200],
+        "publish http": ["http", "token", "value", 7200],
+        "alive": ["w1", 1, 60, "beat", "1", "roles", "jobs"],
     }
 
 
