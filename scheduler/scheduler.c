@@ -411,6 +411,8 @@ int scheduler_new(uv_loop_t *loop, struct config *config, struct scheduler **out
 	uv_timer_init(loop, &s->timer);
 	s->redis = redis_new(loop, &s->redis_options, redis_state, s);
 	s->startup.redis = s->redis;
+	s->startup.replicas = config->redis.replicas;
+	s->startup.failover = s->redis_options.nodes_n > 0;
 	s->startup.vault = s->vault;
 	*out = s;
 	return 0;

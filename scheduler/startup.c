@@ -39,6 +39,41 @@ const char *startup_durability(const char *info, size_t len, const char *appendf
 	return "appendonly is on";
 }
 
+/* INFO names the good replicas only where min-replicas-to-write is set. */
+const char *startup_replication(
+	const char *info, size_t len, uint32_t replicas, bool failover, const char **fix)
+{
+	char text[16];
+	unsigned long connected;
+	bool guarded;
+
+	info_field(info, len, "connected_slaves", text, sizeof text);
+	connected = strtoul(text, NULL, 10);
+	info_field(info, len, "min_slaves_good_slaves", text, sizeof text);
+	guarded = text[0];
+	if (connected < replicas) {
+		*fix = "connect replicas, or lower redis.replicas";
+		return "fewer replicas are connected than redis.replicas asks for: until they are, "
+		       "nothing is ordered and no request is answered";
+	}
+	if (!failover)
+		return NULL;
+	if (!connected) {
+		*fix = "give the primary a replica";
+		return "no replica is connected: when this primary dies, the fleet waits for it";
+	}
+	if (!replicas) {
+		*fix = "set redis.replicas: 1";
+		return "redis.replicas is 0: a failover can lose what was answered a moment before";
+	}
+	if (!guarded) {
+		*fix = "set min-replicas-to-write 1 and min-replicas-max-lag 10 in Redis";
+		return "min-replicas-to-write is 0: a primary that is cut off takes writes that "
+		       "are lost when it comes back";
+	}
+	return NULL;
+}
+
 static void finish(struct startup *s, int err, const struct why *why)
 {
 	s->busy = false;
@@ -120,6 +155,19 @@ static void got_persistence(void *arg, int err, const struct reply *reply)
 		LOG(WARN, "redis_durability", LF("what", line), LF("fix", "set appendonly yes"));
 }
 
+static void got_replication(void *arg, int err, const struct reply *reply)
+{
+	struct startup *s = arg;
+	size_t n = 0;
+	const char *text = err ? NULL : reply_str(reply, &n), *line, *fix;
+
+	if (over(s, err) || !text)
+		return;
+	line = startup_replication(text, n, s->replicas, s->failover, &fix);
+	if (line)
+		LOG(WARN, "redis_replication", LF("what", line), LF("fix", fix));
+}
+
 /* A user without CONFIG is fine: then the line says less. */
 static void got_appendfsync(void *arg, int err, const struct reply *reply)
 {
@@ -152,5 +200,6 @@ void startup_look(struct startup *s)
 	redis_commandv(s->redis, got_server, s, "INFO", "server", NULL);
 	redis_commandv(s->redis, got_appendfsync, s, "CONFIG", "GET", "appendfsync", NULL);
 	redis_commandv(s->redis, got_persistence, s, "INFO", "persistence", NULL);
+	redis_commandv(s->redis, got_replication, s, "INFO", "replication", NULL);
 	redis_commandv(s->redis, got_memory, s, "INFO", "memory", NULL);
 }

@@ -1,7 +1,7 @@
 /* startup.h - looks at the Redis that we were given before anything is built on it.
  *
- * Its version (7.0 or later), what it may lose and whether it may forget keys (one line in the
- * log), and that our vault keys are the fleet's (common/canary.h).
+ * Its version (7.0 or later), what it may lose when it dies or is failed over, whether it may
+ * forget keys (a line each in the log), and that our vault keys are the fleet's (common/canary.h).
  */
 #pragma once
 
@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /** CF_EVERSION when INFO's text says older than 7.0. */
 int startup_version(const char *info, size_t len, struct why *why);
@@ -17,8 +18,16 @@ int startup_version(const char *info, size_t len, struct why *why);
  * promise allows. appendfsync is "" if Redis would not tell. */
 const char *startup_durability(const char *info, size_t len, const char *appendfsync, bool *safe);
 
+/** What is at risk when the primary dies, or is cut off, and another is made one: one line, and in
+ * *fix what to set. NULL: nothing more than was promised. replicas is redis.replicas; failover: by
+ * Sentinels or in a cluster. */
+const char *startup_replication(
+	const char *info, size_t len, uint32_t replicas, bool failover, const char **fix);
+
 struct startup {
 	struct redis *redis;
+	uint32_t replicas;           /* redis.replicas */
+	bool failover;               /* redis.sentinel or redis.cluster */
 	struct vault *vault;         /* NULL: no keys here, nothing to check */
 	bool accounts, certificates; /* which of its wraps have keys */
 	/** err 0: go on. CF_ECONN: Redis went away, begin anew when it is up. Else: why, and exit.

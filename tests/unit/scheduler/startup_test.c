@@ -35,6 +35,38 @@ static bool safe(const char *info, const char *appendfsync, const char *word)
 	return is_safe;
 }
 
+static void risk(
+	const char *info, uint32_t replicas, bool failover, const char *word, const char *how)
+{
+	const char *fix = NULL,
+		   *line = startup_replication(info, strlen(info), replicas, failover, &fix);
+
+	if (!word) {
+		assert_null(line);
+		return;
+	}
+	assert_non_null(line);
+	if (!strstr(line, word) || !strstr(fix, how))
+		fail_msg("\"%s\" (%s) does not say \"%s\" (%s)", line, fix, word, how);
+}
+
+#define NONE    "role:master\r\nconnected_slaves:0\r\n"
+#define ONE     "role:master\r\nconnected_slaves:1\r\n"
+#define GUARDED ONE "min_slaves_good_slaves:1\r\n"
+
+static void says_what_a_failover_can_lose(void **state)
+{
+	(void)state;
+	risk(NONE, 0, false, NULL, NULL);
+	risk(NONE, 1, false, "fewer replicas", "lower redis.replicas");
+	risk(GUARDED, 2, true, "fewer replicas", "connect replicas");
+	risk(NONE, 0, true, "no replica is connected", "a replica");
+	risk(ONE, 0, true, "redis.replicas is 0", "redis.replicas: 1");
+	risk(ONE, 1, true, "min-replicas-to-write is 0", "min-replicas-to-write 1");
+	risk(GUARDED, 1, true, NULL, NULL);
+	risk(ONE, 1, false, NULL, NULL);
+}
+
 static void says_what_can_be_lost(void **state)
 {
 	(void)state;
@@ -50,6 +82,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wants_seven),
 		cmocka_unit_test(says_what_can_be_lost),
+		cmocka_unit_test(says_what_a_failover_can_lose),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
