@@ -28,6 +28,7 @@ struct redis_server {
 	pid_t pid;
 	uint16_t port;
 	uint16_t tls_port;
+	uint16_t bus_port;
 	char folder[64];
 	char socket[80];
 	char ca[80], cert[80], key[80];
@@ -138,6 +139,24 @@ struct redis_server *redis_server_start(const char *const *extra_args)
 		add_arg(s, extra_args[i]);
 	launch(s);
 	return s;
+}
+
+struct redis_server *redis_server_start_node(void)
+{
+	struct redis_server *s = prepare();
+
+	s->bus_port = free_port();
+	add_arg(s, "--cluster-enabled");
+	add_arg(s, "yes");
+	add_number(s, "--cluster-port", s->bus_port);
+	add_number(s, "--cluster-node-timeout", 1000);
+	launch(s);
+	return s;
+}
+
+uint16_t redis_server_bus_port(const struct redis_server *s)
+{
+	return s->bus_port;
 }
 
 static bool says(const struct redis_server *s, const char *command, const char *expected)

@@ -17,6 +17,9 @@ struct redis_server *redis_server_start(const char *const *extra_args);
 struct redis_server *redis_server_start_tls(void);
 /** A replica of primary; comes back when it is in step. */
 struct redis_server *redis_server_start_replica(const struct redis_server *primary);
+/** A node of a cluster, alone and without slots. */
+struct redis_server *redis_server_start_node(void);
+uint16_t redis_server_bus_port(const struct redis_server *s);
 /** A Sentinel that watches the server on port under the name master; quorum 1, down after half a
  * second. more: further lines of its configuration, or "". Comes back when it sees that server and
  * its replicas. */
