@@ -124,10 +124,38 @@ def renew(stack):
     show(f"served now: serial {stack.serial_served(name)}  {paint('32', 'new, and verified')}")
 
 
+def write_owner(stack):
+    """A command by which a visitor plays a domain's owner: cname NAME VALUE."""
+    zones = " ".join(sorted(stack.knot.zones, key=len, reverse=True))
+    path = os.path.join(stack.folder, "cname")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o755), "w", encoding="ascii") as f:
+        f.write(f"""#!/bin/sh
+# cname NAME VALUE: creates a CNAME in the customers' DNS, as their owner would.
+for zone in {zones}; do
+    case $1 in *.$zone)
+        printf 'zone-begin %s.\\nzone-set %s. %s. 1 CNAME %s.\\nzone-commit %s.\\n' "$zone" "$zone" "$1" "$2" "$zone" |
+            knotc -s {stack.knot.socket} >/dev/null && exit 0 ;;
+    esac
+done
+echo "cname: none of the zones here holds $1: {zones}" >&2
+exit 1
+""")
+    return path
+
+
 def stay(stack):
     alias = f"{build_dir()}/certfleet -c {stack.config}"
+    cname = write_owner(stack)
     say()
-    say(paint("1", "All is up. Things to try, in another terminal:"))
+    say(paint("1", "All is up. Now your own, in a browser on this machine:"))
+    show(f"""
+1. Open    http://127.0.0.1:{stack.schedulers[0].port}/
+   and add an endpoint: own.internal.test, internal. The page shows the record to create.
+2. Create that record, in another terminal; the page has a button to copy each part:
+   {cname} NAME VALUE
+3. Watch the page turn green and the certificate come.""")
+    say()
+    say(paint("1", "Other things to try, in another terminal:"))
     show(f"""
 alias cf='{alias}'
 cf endpoint list                      cf records shop
