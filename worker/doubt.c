@@ -172,12 +172,16 @@ static void on_timer(uv_timer_t *t)
 struct doubt *doubt_new(struct worker *w)
 {
 	struct doubt *d = mem_zalloc(sizeof *d);
+	int64_t every = w->config->scheduler.verify_every_ms;
 
+	every = every < LOOK_PAUSE_MS   ? LOOK_PAUSE_MS
+		: every > LOOK_EVERY_MS ? LOOK_EVERY_MS
+					: every;
 	d->w = w;
 	d->looked_mono_ms = -LOOK_PAUSE_MS;
 	d->timer.data = d;
 	uv_timer_init(&w->loop, &d->timer);
-	uv_timer_start(&d->timer, on_timer, 100, LOOK_EVERY_MS);
+	uv_timer_start(&d->timer, on_timer, 100, (uint64_t)every);
 	uv_unref((uv_handle_t *)&d->timer);
 	return d;
 }

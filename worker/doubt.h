@@ -17,7 +17,8 @@
 struct worker;
 struct doubt;
 
-/** Looks at the resolver and the challenge zone at once, then each half minute. Borrows w. */
+/** Looks at the resolver and the challenge zone at once, then each half minute (oftener if
+ * endpoints are looked at oftener). Borrows w. */
 struct doubt *doubt_new(struct worker *w);
 /** NULL is a no-op. Before the survey and the resolver go. */
 void doubt_free(struct doubt *d);

@@ -208,7 +208,8 @@ class Stack:
                       "certificates_key_file": self.path("certificates.key")},
             "authorities": [{
                 "name": "pebble", "directory": self.pebble.directory, "contact": ["mailto:ops@platform.test"],
-                "terms_of_service_agreed": True, "profile": "default", "ca_file": self.pebble.ca_file}],
+                "terms_of_service_agreed": True, "profile": "default", "ca_file": self.pebble.ca_file,
+                "caa_identities": ["pebble.test"]}],
             "challenges": {
                 "zones": [CHALLENGE_ZONE], "label_key_file": self.path("label.key"),
                 "nameservers": [{"name": ns, "addresses": [f"{host}:{port}"]} for ns, host, port in self.nameservers()],

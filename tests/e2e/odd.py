@@ -121,10 +121,52 @@ class Gate(Loop):
         packet, sender = s.recvfrom(65535)
         if not self.open:
             return
+        which = packet[:2] + packet[12:skip_name(packet, 12) + 2]
         if s is self.front:
-            self.asked[packet[:2] + packet[12:40]] = sender
+            self.asked[which] = sender
             self.back.send(packet)
         else:
-            to = self.asked.pop(packet[:2] + packet[12:40], None)
+            to = self.asked.pop(which, None)
             if to:
                 self.front.sendto(packet, to)
+
+
+def skip_name(message, at):
+    while message[at]:
+        if message[at] & 0xc0:
+            return at + 2
+        at += message[at] + 1
+    return at + 1
+
+
+class Spoiler(Loop):
+    """Passes questions by UDP on to a signing server, and breaks the signatures of CNAMEs and denials on the way back."""
+
+    def __init__(self, address, port, to):
+        self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.front.bind((address, port))
+        self.back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.back.connect((to, port))
+        self.asked = {}
+        super().__init__([self.front, self.back])
+
+    def take(self, s):
+        packet, sender = s.recvfrom(65535)
+        if s is self.front:
+            self.asked[packet[:2]] = sender
+            self.back.send(packet)
+        elif packet[:2] in self.asked:
+            self.front.sendto(self.spoil(bytearray(packet)), self.asked.pop(packet[:2]))
+
+    @staticmethod
+    def spoil(message):
+        counts = struct.unpack(">HHHH", message[4:12])
+        at = skip_name(message, 12) + 4
+        for _ in range(sum(counts[1:])):
+            at = skip_name(message, at)
+            kind, _, _, size = struct.unpack(">HHIH", message[at:at + 10])
+            covered = struct.unpack(">H", message[at + 10:at + 12])[0] if kind == 46 else 0
+            if covered in (TYPES["CNAME"], 47):
+                message[at + 10 + size - 1] ^= 1
+            at += 10 + size
+        return bytes(message)

@@ -219,6 +219,7 @@ void diagnose_judge(const struct diagnose_case *c, struct facts *f, struct diagn
 	view_tally_traffic(&v);
 	out->deep = v.challenge_tally.fact != NULL;
 	out->blind = view_blind(&v);
+	out->unanswered = view_unanswered(&v);
 	if (out->blind && v.challenge_tally.seen != SEEN_RIGHT) {
 		struct diagnosis *d;
 

@@ -69,9 +69,10 @@ struct diagnose_result {
 	size_t bars_n;
 	struct diagnosis diagnoses[DIAGNOSES_MAX]; /* the gravest first */
 	size_t diagnoses_n;
-	bool deep;  /* each authoritative server was asked */
-	bool blind; /* it was us who could not see */
-	bool gone;  /* each authoritative server says that there is no record of the owner's */
+	bool deep;       /* each authoritative server was asked */
+	bool blind;      /* it was us who could not see */
+	bool unanswered; /* the resolver gave no answer: it is to be looked at */
+	bool gone;       /* each authoritative server says that there is no record of the owner's */
 };
 
 /** What the facts mean. f is written for texts only. */

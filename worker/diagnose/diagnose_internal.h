@@ -123,6 +123,8 @@ void judge_traffic(struct view *v, struct diagnose_result *out);
 bool judge_servers(struct view *v, struct diagnose_result *out);
 /** It was us: the resolver fails while the servers answer, or nothing answers at all. */
 bool view_blind(const struct view *v);
+/** The resolver gave no answer at all: whose fault that is, is not known yet. */
+bool view_unanswered(const struct view *v);
 
 /* fix.c */
 

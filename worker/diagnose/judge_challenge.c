@@ -280,6 +280,37 @@ static bool is_bogus(struct view *v)
 	return a && a->end == FACT_BOGUS;
 }
 
+/* The servers say what is right, and the resolver cannot: an authority's may not be able to either.
+ * What was possible stays so while it is not known whether it is our resolver; and without it
+ * nobody validates what a signed zone says. */
+static bool is_doubtful(const struct view *v, const struct diagnose_result *out)
+{
+	bool could = v->c->before && v->c->before->dns01 == VERDICT_CAN;
+	const struct fact_zone *zone = view_zone(v);
+	bool signed_zone = !zone || zone->ds != FACT_DS_NONE;
+
+	if (v->challenge_seen != SEEN_UNKNOWN || (could && (out->blind || out->unanswered)))
+		return false;
+	return !out->blind || signed_zone;
+}
+
+/* What DNSSEC forbade stays forbidden while nobody can validate. */
+static bool was_bogus(const struct view *v, const struct diagnose_result *out)
+{
+	const struct name_verdict *b = v->c->before;
+
+	return b && (out->blind || out->unanswered) && b->dns01 == VERDICT_CANNOT &&
+	       !strncmp(b->challenge.code, "dnssec_", 7);
+}
+
+/* Who serves the zone of this name alone never sees the CNAME. */
+static bool is_delegated(const struct view *v)
+{
+	const struct fact_zone *zone = view_zone(v);
+
+	return zone && !strcmp(zone->apex, v->owner);
+}
+
 void judge_challenge(struct view *v, struct diagnose_result *out)
 {
 	const struct record_look *before = v->c->before ? &v->c->before->challenge : NULL;
@@ -288,6 +319,8 @@ void judge_challenge(struct view *v, struct diagnose_result *out)
 	enum seen seen = is_bogus(v) ? SEEN_UNKNOWN : decide(t, v->challenge_seen);
 	bool certain = t->certain;
 
+	if (seen == SEEN_UNKNOWN && is_delegated(v) && !is_bogus(v))
+		seen = SEEN_MISSING;
 	if (seen == SEEN_RIGHT)
 		say_right(v, out);
 	else if (seen == SEEN_MISSING)
@@ -298,9 +331,12 @@ void judge_challenge(struct view *v, struct diagnose_result *out)
 		say_unknown(v, out);
 	l->bad_since_ms = bad_since(v, before, seen, certain);
 	out->verdict.dns01 = verdict_of(v, seen, certain, l->bad_since_ms, true);
-	if (is_bogus(v))
+	if (was_bogus(v, out)) {
+		*l = v->c->before->challenge;
 		out->verdict.dns01 = VERDICT_CANNOT;
-	else if (seen == SEEN_RIGHT && (!strcmp(l->code, "cname_beside_others") ||
-					       (v->challenge_seen == SEEN_UNKNOWN && !out->blind)))
+	} else if (is_bogus(v)) {
+		out->verdict.dns01 = VERDICT_CANNOT;
+	} else if (seen == SEEN_RIGHT &&
+		   (!strcmp(l->code, "cname_beside_others") || is_doubtful(v, out)))
 		out->verdict.dns01 = VERDICT_UNSURE;
 }

@@ -30,11 +30,18 @@ bool view_blind(const struct view *v)
 		return false;
 	if (v->c->policy->resolver_broken)
 		return true;
-	if ((a->end == FACT_TIMEOUT || a->end == FACT_NETWORK) && v->challenge_tally.n)
+	if (a->end == FACT_NETWORK && v->challenge_tally.n)
 		return true;
 	/* Not even the registry's servers answer. */
 	return !v->challenge_tally.n && (!asked->zone || (walk_stopped_above(v, asked->zone) &&
 								 end_is_failure(asked->zone->end)));
+}
+
+bool view_unanswered(const struct view *v)
+{
+	const struct fact_answer *a = resolver_says(v);
+
+	return a && (a->end == FACT_TIMEOUT || a->end == FACT_NETWORK);
 }
 
 static struct diagnosis *about_servers(
@@ -275,7 +282,10 @@ bool judge_servers(struct view *v, struct diagnose_result *out)
 	bool explained = judge_dnssec(v, out);
 
 	explained |= judge_domain(v, out);
-	if (view_zone(v) && !walk_stopped_above(v, view_zone(v))) {
+	/* Of a zone at _acme-challenge itself more is not to be known. */
+	if (view_zone(v) && !strcmp(view_zone(v)->apex, v->owner)) {
+		explained = true;
+	} else if (view_zone(v) && !walk_stopped_above(v, view_zone(v))) {
 		explained |= judge_delegation(v, out);
 		explained |= judge_dangling(v, out);
 		explained |= judge_silence(v, out);

@@ -176,7 +176,7 @@ static void say_unknown(struct view *v, struct diagnose_result *out)
 	struct addresses a = {0};
 	struct diagnosis *d;
 
-	if (out->blind && before) {
+	if ((out->blind || out->unanswered) && before) {
 		out->verdict.traffic = *before;
 		out->verdict.http01 = v->c->before->http01;
 		return;

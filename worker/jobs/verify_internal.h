@@ -18,6 +18,7 @@ struct verify {
 	bool deep;                       /* each authoritative server was asked */
 	bool shallow;                    /* not for each name */
 	bool blind;                      /* it was us who could not see, for some name */
+	bool unanswered;                 /* our resolver gave no answer, for some name */
 	bool gone;                       /* for each name there is no record of the owner's */
 	uint32_t turned;                 /* names that would turn from some CAN to none */
 };

@@ -29,11 +29,25 @@ static const struct name_verdict *before_of(const struct endpoint *e, const char
 	return same ? endpoint_verdict_of(&e->verdict, name) : NULL;
 }
 
+/* What only the servers show would be forgotten by a look that does not ask them. */
+static bool has_deep_finding(const struct endpoint_verdict *v)
+{
+	for (size_t i = 0; i < v->diagnoses_n; i++) {
+		const struct diagnosis *d = &v->diagnoses[i];
+		const struct diagnosis_kind *k = diagnosis_kind(d->code);
+
+		if (!(k && k->probed) && !d->authority[0] && strcmp(d->code, "cdn_in_front") != 0 &&
+			strcmp(d->code, "held_elsewhere") != 0)
+			return true;
+	}
+	return false;
+}
+
 static bool wants_deep(const struct verify *v, int64_t now)
 {
 	const struct endpoint *e = &v->job->endpoint;
 
-	if (v->job->lane == LANE_PERSON)
+	if (v->job->lane == LANE_PERSON || (e->has_verdict && has_deep_finding(&e->verdict)))
 		return true;
 	/* A first look is quick, and what the CA found is looked for. */
 	return e->has_verdict && (now - e->verdict.deep_ms > v->w->deep_every_ms ||
@@ -119,6 +133,7 @@ static void take_result(struct verify *v, size_t index, struct diagnose_result *
 	v->deep = v->deep || r->deep;
 	v->shallow = v->shallow || !r->deep;
 	v->blind = v->blind || r->blind;
+	v->unanswered = v->unanswered || r->unanswered;
 	v->gone = v->gone && r->gone;
 }
 
@@ -159,7 +174,7 @@ static void step(void *arg)
 	}
 	judge(n);
 	name_release(n);
-	if (v->blind)
+	if (v->blind || v->unanswered)
 		doubt_look(v->w->doubt);
 	if (!--v->left)
 		verify_judged(v);

@@ -511,17 +511,21 @@ static void while_we_are_blind_nothing_turns_bad(void **state)
 	(void)state;
 	is_right();
 	look();
-	/* The resolver is silent; the servers answer: what they say is certain. */
+	/* The resolver is silent, and it is not known why: what was possible stays. */
 	dns_world_fault(&w, ASK_RESOLVER, NULL, FACT_TIMEOUT);
 	look_again(CLOCK_HOUR_MS);
-	assert_true(r.blind);
-	found("our_outage");
+	assert_true(r.unanswered && !r.blind);
 	assert_int_equal(r.verdict.dns01, VERDICT_CAN);
 	assert_int_equal(r.verdict.http01, VERDICT_CAN);
 	assert_int_equal(r.verdict.traffic.status, RECORD_RIGHT);
-	/* And a new endpoint can by them alone. */
 	c.before = NULL;
 	look();
+	assert_int_equal(r.verdict.dns01, VERDICT_UNSURE);
+	/* It is ours: what the servers say is certain, also of a new endpoint. */
+	policy.resolver_broken = true;
+	look();
+	assert_true(r.blind);
+	found("our_outage");
 	assert_int_equal(r.verdict.dns01, VERDICT_CAN);
 	/* Nothing answers at all, the registries neither. */
 	set_up(state);

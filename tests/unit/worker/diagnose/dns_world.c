@@ -128,7 +128,7 @@ static void put_zone(struct dns_world *w, struct fact *fact, struct facts *f)
 		facts_add_zone(f, w->facts.apex ? w->facts.apex : w->zone, w->n_servers);
 
 	z->end = w->facts.end;
-	z->ds = w->facts.ds;
+	z->ds = w->facts.ds ? w->facts.ds : FACT_DS_NONE;
 	z->signed_ = w->facts.signed_;
 	z->ds_matches = w->facts.ds_matches;
 	z->lame = w->facts.lame;
