@@ -14,9 +14,9 @@
 
 struct odd_server {
 	struct addr address;
-	size_t udp, tcp; /* questions seen */
-	size_t drop;     /* so many UDP questions more are not answered */
-	bool refuse;     /* answers REFUSED to everything */
+	size_t udp, tcp;            /* questions seen */
+	size_t drop;                /* so many UDP questions more are not answered */
+	bool refuse;                /* answers REFUSED to everything */
 	uint16_t asked_from[65536]; /* UDP questions by their port */
 
 	/* Private. */
