@@ -90,7 +90,8 @@ def reason(f, was, event, order, events):
         return "first"
     if sorted(was["data"]["names"]) != sorted(event["data"]["names"]):
         return "names changed"
-    asked = _asked(f, event["subject"], events, was["at"] - CLOCK_MS, order["at"] + CLOCK_MS)
+    had = min(was["at"], f.issued_at.get(was["data"]["serial"], was["at"]))  # it may have been written later
+    asked = _asked(f, event["subject"], events, had - CLOCK_MS, order["at"] + CLOCK_MS)
     if "renew" in asked:
         return "asked to renew"
     if _revoking(f, event["subject"], events, order):
