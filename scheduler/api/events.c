@@ -255,7 +255,7 @@ static void caught(struct listener *l)
 	}
 	for (int i = 0; i < STREAMS && !l->more; i++) {
 		if (stream_id_before(l->place.at[i], l->goal.at[i]))
-			snprintf(l->place.at[i], PLACE_SIZE, "%s", l->goal.at[i]);
+			memcpy(l->place.at[i], l->goal.at[i], PLACE_SIZE);
 		behind = behind || stream_id_before(l->place.at[i], now->at[i]);
 	}
 	if (behind)
