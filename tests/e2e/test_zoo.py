@@ -265,7 +265,7 @@ def test_what_is_wrong_is_said_exactly(zoo, patience, case):
         document = shown(zoo, case)
         if not document["dns"]:
             return None
-        found = [f for f in document["findings"] if f["code"] == case.code]
+        found = [f for f in document["findings"] if (f["code"], f["severity"]) == (case.code, case.severity)]
         return (document, found[0]) if found and verdicts(document, case.names[0]) == (case.dns, case.http) else None
     try:
         document, finding = wait_until(f"{case.code} and its verdict", there, 40 * patience, 0.5)

@@ -21,12 +21,34 @@ static const char *parent_of(const char *name)
 	return dot ? dot + 1 : NULL;
 }
 
+/* No answer at all may be our resolver's fault: the servers tell. */
+static bool is_silence(const struct fact_answer *a)
+{
+	return a->end == FACT_TIMEOUT || a->end == FACT_NETWORK;
+}
+
 void view_caa(struct view *v)
 {
 	if (!v->c->n_authorities)
 		return;
-	for (const char *at = v->base; at; at = parent_of(at))
-		view_need(v, ASK_RESOLVER, DNS_CAA, at);
+	for (const char *at = v->base; at; at = parent_of(at)) {
+		const struct fact_answer *a = view_answer(v, DNS_CAA, at);
+
+		if (a && is_silence(a))
+			view_need(v, ASK_SERVERS, DNS_CAA, at);
+	}
+}
+
+static const struct fact_answer *set_at(const struct facts *f, const char *at)
+{
+	const struct fact *asked = facts_find(f, ASK_RESOLVER, DNS_CAA, at);
+	const struct fact_answer *a = asked && asked->n ? &asked->answers[0] : NULL;
+	const struct fact *servers = facts_find(f, ASK_SERVERS, DNS_CAA, at);
+
+	for (size_t i = 0; a && is_silence(a) && servers && i < servers->n; i++)
+		if (!end_is_failure(servers->answers[i].end))
+			return &servers->answers[i];
+	return a;
 }
 
 /* --- one property's value: "ca.example; accounturi=https://…; validationmethods=dns-01,http-01" */
@@ -147,8 +169,7 @@ void caa_judge(const struct facts *f, const char *base, bool wildcard,
 	*out = (struct caa_judgement){
 		.said = CAA_ALLOWS, .property = wildcard ? "issuewild" : "issue"};
 	for (const char *at = base; at && a->n_identities; at = parent_of(at)) {
-		const struct fact *fact = facts_find(f, ASK_RESOLVER, DNS_CAA, at);
-		const struct fact_answer *set = fact && fact->n ? &fact->answers[0] : NULL;
+		const struct fact_answer *set = set_at(f, at);
 
 		if (!set)
 			return; /* never asked */
@@ -225,7 +246,9 @@ static bool judge_authority(
 
 	caa_judge(v->f, v->base, wildcard, a, CHALLENGE_DNS01, &dns);
 	caa_judge(v->f, v->base, wildcard, a, CHALLENGE_HTTP01, &http);
-	if (dns.said == CAA_ALLOWS && http.said == CAA_ALLOWS)
+	/* A resolver that says nothing to us says nothing of anybody's CAA. */
+	if ((dns.said == CAA_ALLOWS && http.said == CAA_ALLOWS) ||
+		(dns.said == CAA_UNREADABLE && (out->blind || out->unanswered)))
 		return true;
 	if (out->bars_n == DIAGNOSE_BARS_MAX)
 		return false;
@@ -243,8 +266,7 @@ void judge_caa(struct view *v, struct diagnose_result *out)
 	size_t before = out->diagnoses_n;
 	bool any = false;
 
-	/* A resolver of ours that fails says nothing of anybody's CAA. */
-	for (size_t i = 0; i < v->c->n_authorities && !out->blind; i++)
+	for (size_t i = 0; i < v->c->n_authorities; i++)
 		any |= judge_authority(v, out, &v->c->authorities[i]);
 	/* Another authority is used instead. */
 	for (size_t i = before; any && i < out->diagnoses_n; i++)

@@ -267,6 +267,9 @@ static void judge_resolver(struct view *v, struct diagnose_result *out, bool exp
 	d = add_diagnosis(v, out, out->blind ? "our_outage" : "servfail");
 	if (!d)
 		return;
+	/* Whose fault it is will be known soon. */
+	if (out->unanswered && !out->blind)
+		d->severity = DIAGNOSIS_INFO;
 	put_record(v, d, v->owner, "CNAME", view_text(v, "CNAME %s", v->wanted));
 	put_observed(v, d, DNS_CNAME, v->owner);
 	if (out->blind)

@@ -200,7 +200,8 @@ static void put_conditions(struct verify *v, struct outcome *o, int64_t now, int
 	struct condition conditions[CONDITIONS_MAX] = {0};
 	size_t n;
 
-	if (v->blind)
+	/* Who saw nothing opens and ends no alert. */
+	if (v->blind || v->unanswered)
 		return;
 	n = verify_conditions(&job->endpoint, now, next_ms, conditions);
 	conditions_update(o, "av", &job->conditions, job->id, job->endpoint.config.tenant,

@@ -136,6 +136,23 @@ static void what_cannot_be_read_forbids_for_now(void **state)
 	facts_free(f);
 }
 
+/* No answer at all may be our own resolver's fault. */
+static void a_silent_resolver_leaves_it_to_the_servers(void **state)
+{
+	struct dns_world w = {.zone = "shop.test", .servers = {"ns.dns.test"}, .n_servers = 1};
+	struct facts *f = facts_new();
+	struct caa_judgement j;
+
+	(void)state;
+	dns_world_fault(&w, ASK_RESOLVER, NULL, FACT_TIMEOUT);
+	dns_world_add(&w, "shop.test", DNS_CAA, "0 issue other.test");
+	dns_world_answer(&w, &(struct ask){ASK_RESOLVER, DNS_CAA, "shop.test"}, f);
+	dns_world_answer(&w, &(struct ask){ASK_SERVERS, DNS_CAA, "shop.test"}, f);
+	caa_judge(f, "shop.test", false, &ca, CHALLENGE_DNS01, &j);
+	assert_int_equal(j.said, CAA_FORBIDS);
+	facts_free(f);
+}
+
 static void a_case_is_barred_by_authority(void **state)
 {
 	static const uint8_t key[LABEL_KEY_BYTES] = {7};
@@ -183,6 +200,7 @@ int main(void)
 		cmocka_unit_test(wildcards),
 		cmocka_unit_test(accounts_and_methods),
 		cmocka_unit_test(what_cannot_be_read_forbids_for_now),
+		cmocka_unit_test(a_silent_resolver_leaves_it_to_the_servers),
 		cmocka_unit_test(a_case_is_barred_by_authority),
 	};
 
