@@ -192,7 +192,7 @@ void alert_expiry_edge(const struct endpoint *e, int64_t now_ms, struct alert_ed
 
 	memset(out, 0, sizeof *out);
 	out->severity = ALERT_WARNING;
-	out->open = e->has_cert && !x->revoked_ms && !e->config.removing &&
+	out->open = e->has_cert && !x->revoked_ms && !e->config.removing && !e->verdict.departed &&
 		    alert_expiry(x->not_before_ms, x->not_after_ms, now_ms, &out->severity);
 	snprintf(out->condition, sizeof out->condition, "%s", ALERT_EXPIRY);
 	snprintf(out->endpoint, sizeof out->endpoint, "%s", e->config.id);

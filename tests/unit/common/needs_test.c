@@ -267,6 +267,96 @@ static void orders_wait_for_their_ticket(void **state)
 	endpoint_release(&e);
 }
 
+static void bar(struct endpoint *e, const char *authority)
+{
+	struct verdict_bar *b;
+
+	e->verdict.bars = mem_grow(e->verdict.bars, e->verdict.bars_n + 1, sizeof *b);
+	b = &e->verdict.bars[e->verdict.bars_n++];
+	*b = (struct verdict_bar){.http01 = VERDICT_CANNOT, .dns01 = VERDICT_CANNOT};
+	snprintf(b->authority, sizeof b->authority, "%s", authority);
+	snprintf(b->code, sizeof b->code, "caa_forbids");
+}
+
+static void an_authority_that_caa_bars_is_not_asked(void **state)
+{
+	struct endpoint e;
+	char code[ENDPOINT_CODE_MAX + 1];
+	enum challenge_type types[2];
+
+	(void)state;
+	make(&e, "shop.example.com");
+	look(&e, VERDICT_CAN, CLAIM_HELD);
+	bar(&e, "first");
+	assert_int_equal(endpoint_ready_by(&e, "first"), READY_NO);
+	assert_int_equal(endpoint_ready_by(&e, "second"), READY_YES);
+	assert_int_equal(endpoint_challenges(&e, "shop.example.com", "second", types), 1);
+	assert_int_equal(endpoint_challenges(&e, "shop.example.com", "first", types), 0);
+	assert_true(endpoint_barred(&e.verdict, "shop.example.com", "first"));
+	assert_false(endpoint_barred(&e.verdict, "shop.example.com", "second"));
+	snprintf(e.verdict.via, sizeof e.verdict.via, "first");
+	assert_false(needs_issue(&e, &policy, NOW, 0.5).any);
+	assert_int_equal(endpoint_state_of(&e, NOW, code), STATE_WAITING_DNS);
+	assert_string_equal(code, "caa_forbids");
+	snprintf(e.verdict.via, sizeof e.verdict.via, "second");
+	assert_string_equal(needs_issue(&e, &policy, NOW, 0.5).why, "dns_right");
+	endpoint_release(&e);
+}
+
+static void what_is_denied_is_waited_for_and_not_tried(void **state)
+{
+	struct endpoint e;
+
+	(void)state;
+	make(&e, "shop.example.com");
+	look(&e, VERDICT_UNSURE, CLAIM_HELD);
+	assert_int_equal(endpoint_ready(&e), READY_UNSURE);
+	e.verdict.names[0].challenge.bad_since_ms = NOW - 1000;
+	assert_int_equal(endpoint_ready(&e), READY_NO);
+	assert_false(needs_issue(&e, &policy, NOW, 0.5).any);
+	endpoint_release(&e);
+}
+
+static void the_departed_are_looked_at_daily_and_not_renewed(void **state)
+{
+	struct endpoint e;
+	char code[ENDPOINT_CODE_MAX + 1];
+
+	(void)state;
+	make(&e, "shop.example.com");
+	look(&e, VERDICT_CANNOT, CLAIM_HELD);
+	certify(&e);
+	assert_true(needs_issue(&e, &policy, NOW, 0.5).any);
+	e.verdict.departed = true;
+	assert_false(needs_issue(&e, &policy, NOW, 0.5).any);
+	assert_int_equal(
+		needs_verify(&e, &policy, NOW, 0.5).due_ms, e.verdict.looked_ms + CLOCK_DAY_MS);
+	assert_int_equal(endpoint_state_of(&e, NOW, code), STATE_DEPARTED);
+	endpoint_release(&e);
+}
+
+static void the_stable_and_the_hopeless_are_looked_at_less(void **state)
+{
+	struct endpoint e;
+
+	(void)state;
+	make(&e, "shop.example.com");
+	look(&e, VERDICT_CAN, CLAIM_HELD);
+	e.verdict.unchanged_looks = 200;
+	assert_int_equal(needs_verify(&e, &policy, NOW, 0.5).due_ms,
+		e.verdict.looked_ms + 2 * CLOCK_HOUR_MS);
+	e.verdict.names[0].dns01 = VERDICT_CANNOT;
+	assert_int_equal(needs_verify(&e, &policy, NOW, 0.5).due_ms,
+		e.verdict.looked_ms + 6 * CLOCK_HOUR_MS);
+	e.verdict.unchanged_looks = 1000;
+	assert_int_equal(
+		needs_verify(&e, &policy, NOW, 0.5).due_ms, e.verdict.looked_ms + CLOCK_DAY_MS);
+	certify(&e); /* whose renewal will fail */
+	assert_int_equal(
+		needs_verify(&e, &policy, NOW, 0.5).due_ms, e.verdict.looked_ms + CLOCK_HOUR_MS);
+	endpoint_release(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +372,10 @@ int main(void)
 		cmocka_unit_test(short_lives_renew_at_half),
 		cmocka_unit_test(jitter_is_stable_and_spread),
 		cmocka_unit_test(orders_wait_for_their_ticket),
+		cmocka_unit_test(an_authority_that_caa_bars_is_not_asked),
+		cmocka_unit_test(what_is_denied_is_waited_for_and_not_tried),
+		cmocka_unit_test(the_departed_are_looked_at_daily_and_not_renewed),
+		cmocka_unit_test(the_stable_and_the_hopeless_are_looked_at_less),
 	};
 
 	return cmocka_run_group_tests_name("needs", tests, NULL, NULL);

@@ -229,6 +229,23 @@ static void a_quota_is_low_near_its_end(void **state)
 	assert_string_equal(e.text, "96 % of the 300 new orders that ca allows in 3h are used");
 }
 
+static void the_fleet_doubts_itself_at_five_percent(void **state)
+{
+	struct fleet_facts f = {.workers = 1, .looked = 1000, .turned = 49};
+
+	(void)state;
+	assert_false(is_open(&f, "self_doubt"));
+	f.turned = 50;
+	assert_true(is_open(&f, "self_doubt"));
+	f = (struct fleet_facts){.workers = 1, .looked = 19, .turned = 19};
+	assert_false(is_open(&f, "self_doubt")); /* too few to say */
+	f.resolvers = 1;
+	assert_true(is_open(&f, "resolver_broken"));
+	f.zone_lost = 1;
+	assert_true(is_open(&f, "zone_not_delegated"));
+	assert_false(is_open(&f, "zone_ds"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +259,7 @@ int main(void)
 		cmocka_unit_test(judges_the_fleet),
 		cmocka_unit_test(judges_redis_and_who_leads),
 		cmocka_unit_test(a_quota_is_low_near_its_end),
+		cmocka_unit_test(the_fleet_doubts_itself_at_five_percent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
