@@ -118,6 +118,16 @@ static bool is_at(const struct redis *r, const struct redis_server *server)
 	return redis_is_up(r) && !strcmp(redis_server(r, at, sizeof at), expected);
 }
 
+/* Links come over one after the other. */
+static void await_at(struct seen *s, const struct redis *r, const struct redis_server *server)
+{
+	int64_t end = clock_mono_ms() + SOON_MS;
+
+	while (!is_at(r, server) && clock_mono_ms() < end)
+		loop_for(&s->loop, 20);
+	assert_true(is_at(r, server));
+}
+
 /* How many connections of ours a server has. */
 static size_t ours(const struct redis_server *server)
 {
@@ -145,14 +155,14 @@ static void test_a_failover_is_followed(void **state)
 	guided(&s.options, 1, sentinel);
 	open_seen(&s);
 	await_ups(&s, 1);
-	assert_true(is_at(s.redis, a));
+	await_at(&s, s.redis, a);
 	redis_subscribe(s.redis, "news", on_message, &s);
 	ask(&s, "SET", "k", "v");
 	ask(&s, "WAIT", "1", "5000");
 	assert_int_equal(s.last_int, 1);
 	redis_server_kill(a);
 	await_ups(&s, 2);
-	assert_true(is_at(s.redis, b));
+	await_at(&s, s.redis, b);
 	ask(&s, "EXISTS", "k", NULL);
 	assert_int_equal(s.last_int, 1);
 	redis_script(s.redis, "count", 0, NULL, NULL, on_reply, &s);
@@ -193,21 +203,21 @@ static void test_a_deposed_primary_is_left_at_once(void **state)
 	s.other = redis_new(&s.loop, &s.options, NULL, NULL);
 	redis_subscribe(s.redis, "news", on_message, &s);
 	await_ups(&s, 1);
-	assert_true(is_at(s.redis, a));
+	await_at(&s, s.redis, a);
 	loop_for(&s.loop, 1000); /* the subscription at the Sentinel comes up; if it has not, the
 				    question that follows it finds the same */
 	publish_switch(sentinel, b, 5);
 	await_ups(&s, 2);
-	assert_true(is_at(s.redis, b));
+	await_at(&s, s.redis, b);
 	assert_int_equal(s.downs, 1);
 	for (int64_t end = clock_mono_ms() + SOON_MS; ours(a) && clock_mono_ms() < end;)
 		loop_for(&s.loop, 20);
 	assert_int_equal(ours(a), 0); /* neither of the two, nor what they are subscribed by */
-	assert_true(is_at(s.other, b));
+	await_at(&s, s.other, b);
 	/* And back. */
 	publish_switch(sentinel, a, 6);
 	await_ups(&s, 3);
-	assert_true(is_at(s.redis, a));
+	await_at(&s, s.redis, a);
 	close_seen(&s);
 	redis_server_stop(sentinel);
 	redis_server_stop(b);
@@ -235,11 +245,11 @@ static void test_a_stopped_primary(void **state)
 	redis_commandv(s.redis, on_reply, &s, "PING", NULL);
 	await_ups(&s, 2);
 	assert_int_equal(s.last_err, CF_ECONN);
-	assert_true(is_at(s.redis, b));
+	await_at(&s, s.redis, b);
 	redis_server_resume(a);
 	loop_for(&s.loop, 500);
 	assert_int_equal(ours(a), 0);
-	assert_true(is_at(s.redis, b));
+	await_at(&s, s.redis, b);
 	close_seen(&s);
 	redis_server_stop(sentinel);
 	redis_server_stop(b);
@@ -264,7 +274,7 @@ static void test_the_subscription_moves(void **state)
 	redis_server_pause(one);
 	publish_switch(two, b, 7);
 	await_ups(&s, 2);
-	assert_true(is_at(s.redis, b));
+	await_at(&s, s.redis, b);
 	/* The stopped one comes back and knows less: it is not believed. */
 	redis_server_kill(two);
 	redis_server_restart(one);
