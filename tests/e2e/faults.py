@@ -194,3 +194,8 @@ def step_line(endpoint, step, kind="order"):
 def log_lines(workers, text):
     """Lines with the text in the logs of all, by time."""
     return sorted((line for w in workers for line in w.log().splitlines() if text in line), key=line_time)
+
+
+def orders_of(workers, endpoint):
+    """The URLs of the orders that were placed for it, as far as they were saved."""
+    return {re.search(r"order=(\S+)", x)[1] for x in log_lines(workers, step_line(endpoint, "save_order") + "order=https")}

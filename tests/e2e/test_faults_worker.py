@@ -1,11 +1,10 @@
 """The fault table, workers: killed at each step of an order, stopped beyond the lease, and how soon others go on."""
-import re
 import signal
 
 import pytest
 from conftest import running_stack
 from faults import (JobWorker, all_well, crash_points, happened, import_endpoints, internal, job, line_time, log_lines,
-                    row, step_line)
+                    orders_of, row, step_line)
 from servers import wait_until
 from stack import TARGET
 
@@ -53,10 +52,6 @@ def restarts_after(workers, endpoint, died_line):
     lines = log_lines(workers, f"event=job_started endpoint={endpoint} queue=issue")
     later = [line_time(x) for x in lines if line_time(x) > line_time(died_line)]
     return later[0] - line_time(died_line)
-
-
-def orders_of(workers, endpoint):
-    return {re.search(r"order=(\S+)", x)[1] for x in log_lines(workers, step_line(endpoint, "save_order") + "order=https")}
 
 
 def test_killed_at_every_step(fleet, patience):
