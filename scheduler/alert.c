@@ -237,8 +237,22 @@ void alert_edge_of_key(const char *key, struct alert_edge *out)
 		snprintf(out->condition, sizeof out->condition, "%.63s", key + n + 1);
 }
 
-/* Some conditions are opened by who cannot see their end. */
-static bool is_over(const struct alert_edge *was, const struct endpoint *e, int64_t now_ms)
+bool alert_is_stored(const void *conditions, size_t n, const char *condition)
+{
+	struct mp_doc doc;
+	struct mp root;
+
+	if (!n)
+		return false;
+	if (n > ALERT_EDGE_MAX || mp_open(&doc, conditions, n, &root, NULL))
+		return true;
+	return mp_get(&root, condition, &(struct mp){0}) || mp_err(&doc);
+}
+
+/* Some conditions are opened by who cannot see their end; the end of others was told and got lost.
+ */
+static bool is_over(
+	const struct alert_edge *was, const struct endpoint *e, bool stored, int64_t now_ms)
 {
 	struct alert_edge expiry;
 
@@ -250,18 +264,18 @@ static bool is_over(const struct alert_edge *was, const struct endpoint *e, int6
 		return e->jobs[QUEUE_VERIFY].where != JOB_PARKED &&
 		       e->jobs[QUEUE_ISSUE].where != JOB_PARKED;
 	if (strcmp(was->condition, ALERT_EXPIRY) != 0)
-		return false;
+		return !stored;
 	alert_expiry_edge(e, now_ms, &expiry);
 	return !expiry.open;
 }
 
 bool alert_review(const struct alert_edge *was, int64_t opened_ms, const struct endpoint *e,
-	int64_t now_ms, struct alert_edge *out)
+	bool stored, int64_t now_ms, struct alert_edge *out)
 {
 	enum alert_severity severity =
 		alert_escalation(was->severity, opened_ms, was->deadline_ms, now_ms);
 
-	if (is_over(was, e, now_ms)) {
+	if (is_over(was, e, stored, now_ms)) {
 		*out = *was;
 		out->open = false;
 		return true;

@@ -75,11 +75,13 @@ bool alert_expiry(
 void alert_expiry_edge(const struct endpoint *e, int64_t now_ms, struct alert_edge *out);
 /** The first cause among an endpoint's open conditions (field av or ai); "" if none has one. */
 void alert_cause_of(const void *conditions, size_t n, char out[ALERT_CAUSE_SIZE]);
+/** Is a condition among those (field av or ai)? What cannot be read may have it. */
+bool alert_is_stored(const void *conditions, size_t n, const char *condition);
 /** What can be known of an alert by its key alone. */
 void alert_edge_of_key(const char *key, struct alert_edge *out);
 
 /** An alert that is open, looked at again: true if *out is to be told (graver, or over). e is NULL
- * if the endpoint is gone, and for the fleet's conditions, which say themselves when they end. was
- * is what was said last. */
+ * if the endpoint is gone, and for the fleet's conditions, which say themselves when they end;
+ * stored: its record has the condition. was is what was said last. */
 bool alert_review(const struct alert_edge *was, int64_t opened_ms, const struct endpoint *e,
-	int64_t now_ms, struct alert_edge *out);
+	bool stored, int64_t now_ms, struct alert_edge *out);

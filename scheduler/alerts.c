@@ -9,20 +9,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BATCH      64
-#define BATCH_TEXT "64"
-#define TICK_MS    200
-#define IDLE_MS    600 /* between looks at an empty stream */
-#define PAUSE_MS   1000
-#define LAPSE_MS   5000 /* between looks at silences that may be over */
-#define ITEM_MAX   32768
-#define IDS_MAX    256 /* entries that one call answers for */
+#define BATCH        64
+#define BATCH_TEXT   "64"
+#define TICK_MS      200
+#define IDLE_MS      600 /* between looks at an empty stream */
+#define PAUSE_MS     1000
+#define LAPSE_MS     5000 /* between looks at silences that may be over */
+#define REREAD_MS(a) (10 * (a)->policy.settle_ms)
+#define ITEM_MAX     32768
+#define IDS_MAX      256 /* entries that one call answers for */
 
 /* What the next read is of: first what an earlier leader left, then the snapshot, then what is new.
  *
  *	group ──► pending ──(no more)──► snapshot ──► new
  *	  ▲                                            │
  *	  └── an error, another Redis, another leader ─┘
+ *
+ * After ten times the settling it begins with pending again: one that led before, and did not
+ * know better yet, may have read what nobody would tell.
  *
  * In pending and new, a round reads what has come (entries stay pending until they are told), asks
  * Redis about the causes of what is held, decides (group.h), and tells what is due, 64 at a time.
@@ -37,7 +41,7 @@ struct alerts {
 	bool leading, busy;
 	enum alerts_phase phase;
 	uint64_t term;
-	int64_t not_before_ms, lapse_ms;
+	int64_t not_before_ms, lapse_ms, reread_ms;
 	char cursor[48]; /* ALERTS_PENDING: the last entry read */
 	bool read_all;   /* the last read had room for more */
 	/* What waits to be told, in the order that it came. */
@@ -365,6 +369,20 @@ static void read_edges(struct alerts *a)
 		BATCH_TEXT, "STREAMS", a->key, a->phase == ALERTS_PENDING ? a->cursor : ">", NULL);
 }
 
+/* What a sweep saw is in no stream, and stays. */
+static void reread(struct alerts *a)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < a->n; i++)
+		if (!a->held[i].entry[0])
+			a->held[kept++] = a->held[i];
+	a->n = kept;
+	a->phase = ALERTS_PENDING;
+	a->reread_ms = clock_mono_ms() + REREAD_MS(a);
+	snprintf(a->cursor, sizeof a->cursor, "0-0");
+}
+
 static void got_group(void *arg, int err, const struct reply *reply)
 {
 	struct alerts *a = arg;
@@ -374,7 +392,7 @@ static void got_group(void *arg, int err, const struct reply *reply)
 		hold_off(a, PAUSE_MS);
 		return;
 	}
-	a->phase = ALERTS_PENDING;
+	reread(a);
 	hold_off(a, 0);
 }
 
@@ -457,6 +475,8 @@ static void tick(uv_timer_t *timer)
 		lapse_silences(a);
 	if (a->busy || now < a->not_before_ms)
 		return;
+	if (a->phase == ALERTS_NEW && now >= a->reread_ms)
+		reread(a);
 	if (a->phase == ALERTS_SNAPSHOT && !a->want_snapshot)
 		a->phase = ALERTS_NEW;
 	if (a->phase == ALERTS_GROUP)

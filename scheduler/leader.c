@@ -11,6 +11,7 @@
 
 struct leader {
 	uv_timer_t tick;
+	uv_check_t woken;
 	struct redis *redis;
 	struct leader_events events;
 	struct leader_state state;
@@ -91,6 +92,14 @@ static void tick(uv_timer_t *timer)
 	leader_hold(l->redis, l->nonce, l->state.term, l->state.lease_ms, answered, l);
 }
 
+/* Before any timer of a process that was stopped does what only a leader may. */
+static void woken(uv_check_t *check)
+{
+	struct leader *l = check->data;
+
+	apply_change(l, leader_state_tick(&l->state, clock_mono_ms()));
+}
+
 struct leader *leader_new(uv_loop_t *loop, struct redis *redis, const char *nonce, int64_t lease_ms,
 	const struct leader_events *events)
 {
@@ -104,6 +113,9 @@ struct leader *leader_new(uv_loop_t *loop, struct redis *redis, const char *nonc
 	l->tick.data = l;
 	uv_timer_init(loop, &l->tick);
 	uv_timer_start(&l->tick, tick, 0, TICK_MS);
+	l->woken.data = l;
+	uv_check_init(loop, &l->woken);
+	uv_check_start(&l->woken, woken);
 	return l;
 }
 
@@ -144,8 +156,10 @@ void leader_stop(struct leader *l, void (*done)(void *arg), void *arg)
 
 void leader_close(struct leader *l)
 {
-	if (l)
-		uv_close((uv_handle_t *)&l->tick, NULL);
+	if (!l)
+		return;
+	uv_close((uv_handle_t *)&l->tick, NULL);
+	uv_close((uv_handle_t *)&l->woken, NULL);
 }
 
 void leader_free(struct leader *l)

@@ -111,6 +111,19 @@ static void take_cause(const struct reply *fields, struct alert_edge *edge)
 	}
 }
 
+static bool is_stored(const struct reply *fields, const char *condition)
+{
+	bool stored = false;
+
+	for (size_t i = 0; i < CONDITIONS_N && !stored; i++) {
+		size_t len = 0;
+		const char *bytes = reply_str(reply_at(fields, ENDPOINT_FIELDS_N + i), &len);
+
+		stored = alert_is_stored(bytes, bytes ? len : 0, condition);
+	}
+	return stored;
+}
+
 /* e, fields: NULL if there is no endpoint. */
 static void judge(struct item *item, const struct endpoint *e, const struct reply *fields)
 {
@@ -119,7 +132,8 @@ static void judge(struct item *item, const struct endpoint *e, const struct repl
 	int64_t now_ms = clock_wall_ms();
 
 	if (s->phase != SWEEP_EXPIRY) {
-		s->edges_n += alert_review(&item->was, item->opened_ms, e, now_ms, edge);
+		s->edges_n += alert_review(&item->was, item->opened_ms, e,
+			e && is_stored(fields, item->was.condition), now_ms, edge);
 	} else if (e) {
 		alert_expiry_edge(e, now_ms, edge);
 		take_cause(fields, edge);

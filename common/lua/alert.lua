@@ -4,6 +4,7 @@
 --   {key, open, severity (0 info, 1 warning, 2 critical), data, form, again}
 -- data is the msgpack map of common/event.h. A change says it on `alerts` with the alert's id, KEY#ORDINAL, added to it.
 -- `again`: of one that was open when it was looked at, which may be over since: it escalates, and opens nothing.
+-- What an endpoint's record says to hold (fields av, ai) is not over, whoever says so: an end may be told late.
 -- With data.cause and an open incident of that cause, or with `form` = {least, window, what, data}, which opens one, the
 -- condition becomes a member of the incident and is not said itself. A key incident:CAUSE only escalates.
 -- Gives [opened, escalated, resolved] counts. The edges are acknowledged and deleted in the same step.
@@ -55,6 +56,9 @@ local function check(i, m)
 	if cause ~= nil and not is_text(cause, 128) then
 		fail('EINVAL', 'item ' .. i .. ': "cause" must be a text of 1 to 128 bytes')
 	end
+	if m.data.endpoint then
+		need_type('hash', 'e:' .. m.data.endpoint)
+	end
 	for _, c in ipairs({cause or false, known[1]}) do
 		if c then
 			need_cause(c)
@@ -104,7 +108,20 @@ local function worse_member(r, m)
 	end
 end
 
+local function is_stored(m)
+	local fields = m.data.endpoint and redis.call('HMGET', P .. 'e:' .. m.data.endpoint, 'av', 'ai') or {}
+	for _, bytes in ipairs(fields) do
+		if (bytes and unpacked(bytes) or {})[m.data.condition or ''] then
+			return true
+		end
+	end
+	return false
+end
+
 local function change(m)
+	if not m.open and is_stored(m) then
+		return
+	end
 	local r = record(m.key)
 	local incident = m.key:match('^incident:(.+)$')
 	if incident then

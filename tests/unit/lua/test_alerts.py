@@ -59,6 +59,21 @@ def test_opened_once_escalated_resolved(fleet):
                            ("a/servers_silent#1", "resolved"), ("a/servers_silent#2", "opened")]
 
 
+@pytest.mark.parametrize("field", ["av", "ai"])
+def test_what_the_record_has_is_not_over(fleet, field):
+    tell(fleet, item("a"))
+    fleet.db.hset(fleet.key("e:a"), field, pack({"servers_silent": {"since": 1}}))
+    assert tell(fleet, item("a", open=False)) == [0, 0, 0]
+    fleet.db.hset(fleet.key("e:a"), field, pack({"nxdomain": {"since": 1}}))
+    assert tell(fleet, item("a", open=False)) == [0, 0, 1]
+
+
+def test_a_record_that_cannot_be_read_has_nothing(fleet):
+    tell(fleet, item("a"))
+    fleet.db.hset(fleet.key("e:a"), "av", b"\xc1")
+    assert tell(fleet, item("a", open=False)) == [0, 0, 1]
+
+
 def test_what_is_looked_at_again_opens_nothing(fleet):
     again = pack({"key": "a/servers_silent", "open": True, "severity": CRITICAL, "again": True,
                   "data": {"condition": "servers_silent", "endpoint": "a"}})

@@ -93,16 +93,16 @@ static void an_open_alert_ends_with_its_reason(void **state)
 	alert_expiry_edge(&e, 95 * CLOCK_DAY_MS, &was);
 	assert_true(was.open);
 	assert_string_equal(was.key, "shop/expiry");
-	assert_false(alert_review(
-		&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out)); /* is critical already */
+	assert_false(alert_review(&was, 70 * CLOCK_DAY_MS, &e, false, 95 * CLOCK_DAY_MS,
+		&out)); /* is critical already */
 	was.severity = ALERT_WARNING;
-	assert_true(alert_review(&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out));
+	assert_true(alert_review(&was, 70 * CLOCK_DAY_MS, &e, false, 95 * CLOCK_DAY_MS, &out));
 	assert_true(out.open && out.again && out.severity == ALERT_CRITICAL);
 	e.cert.not_after_ms = 190 * CLOCK_DAY_MS; /* renewed */
 	e.cert.not_before_ms = 94 * CLOCK_DAY_MS;
-	assert_true(alert_review(&was, 70 * CLOCK_DAY_MS, &e, 95 * CLOCK_DAY_MS, &out));
+	assert_true(alert_review(&was, 70 * CLOCK_DAY_MS, &e, false, 95 * CLOCK_DAY_MS, &out));
 	assert_false(out.open);
-	assert_true(alert_review(&was, 0, NULL, 95 * CLOCK_DAY_MS, &out)); /* removed */
+	assert_true(alert_review(&was, 0, NULL, false, 95 * CLOCK_DAY_MS, &out)); /* removed */
 	assert_false(out.open);
 }
 
@@ -115,9 +115,37 @@ static void parked_ends_when_nothing_is(void **state)
 	snprintf(was.endpoint, sizeof was.endpoint, "shop");
 	snprintf(was.condition, sizeof was.condition, "parked");
 	e.jobs[QUEUE_ISSUE].where = JOB_PARKED;
-	assert_false(alert_review(&was, 0, &e, 1, &out));
+	assert_false(alert_review(&was, 0, &e, false, 1, &out));
 	e.jobs[QUEUE_ISSUE].where = JOB_DUE;
-	assert_true(alert_review(&was, 0, &e, 1, &out));
+	assert_true(alert_review(&was, 0, &e, false, 1, &out));
+}
+
+static void over_when_the_record_does_not_have_it(void **state)
+{
+	struct alert_edge was = {.open = true, .severity = ALERT_CRITICAL}, out;
+	struct endpoint e = {.generation = 1};
+
+	(void)state;
+	snprintf(was.endpoint, sizeof was.endpoint, "shop");
+	snprintf(was.condition, sizeof was.condition, "servfail");
+	assert_false(alert_review(&was, 0, &e, true, 1, &out));
+	assert_true(alert_review(&was, 0, &e, false, 1, &out));
+	assert_false(out.open);
+}
+
+static void what_is_stored(void **state)
+{
+	_buf_release_ struct buf b = BUF_INIT(1024);
+	size_t map = mp_map_open(&b);
+
+	(void)state;
+	mp_key_int(&b, "servfail", 1);
+	mp_map_close(&b, map);
+	assert_true(alert_is_stored(b.data, b.len, "servfail"));
+	assert_false(alert_is_stored(b.data, b.len, "nxdomain"));
+	assert_false(alert_is_stored(NULL, 0, "servfail"));
+	assert_true(alert_is_stored(b.data, b.len - 1, "servfail")); /* unreadable: unknown */
+	assert_true(alert_is_stored(b.data, 3, "nxdomain"));
 }
 
 static void causes_and_keys_are_read(void **state)
@@ -249,6 +277,8 @@ static void the_fleet_doubts_itself_at_five_percent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(over_when_the_record_does_not_have_it),
+		cmocka_unit_test(what_is_stored),
 		cmocka_unit_test(causes_and_keys_are_read),
 		cmocka_unit_test(reads_an_edge),
 		cmocka_unit_test(refuses_what_is_no_edge),

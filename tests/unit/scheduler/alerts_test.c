@@ -160,6 +160,23 @@ static void what_another_read_is_told(void **state)
 	finish(&s);
 }
 
+/* By one that led before and does not know yet that it leads no more. */
+static void what_is_read_by_another_meanwhile_is_told(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	alerts_lead(s.alerts, true, 7);
+	expect(&s, EVENT_ALERT_SNAPSHOT, 1);
+	put_edge(&s, "shop", "nxdomain", true, "warning");
+	world_ask(&s.w, "XREADGROUP", "GROUP", "alerts", "leader", "STREAMS", "@edges", ">", NULL);
+	expect(&s, EVENT_ALERT_OPENED, 1);
+	assert_true(loop_until(&s.w.loop, no_edges, &s, SOON_MS));
+	expect(&s, EVENT_ALERT_SNAPSHOT, 1);
+	finish(&s);
+}
+
 /* 70 open: two pages, the last says so. */
 static void snapshots_in_pages(void **state)
 {
@@ -355,6 +372,34 @@ static void the_sweep_believes_no_job(void **state)
 	finish(&s);
 }
 
+/* servfail began and ended, and its end was told before its beginning. */
+static void the_sweep_believes_the_record(void **state)
+{
+	_buf_release_ struct buf b = BUF_INIT(64);
+	_mem_free_ char *field = NULL;
+	size_t map = mp_map_open(&b);
+	int64_t now = clock_wall_ms();
+	const struct reply *left;
+	struct scene s;
+
+	(void)state;
+	mp_key_int(&b, "nxdomain", 1);
+	mp_map_close(&b, map);
+	field = mem_printf("%s", buf_cstr(&b));
+	start(&s);
+	put_endpoint(&s, now, now + 90 * CLOCK_DAY_MS);
+	world_ask(&s.w, "HSET", "@e:shop", "av", field, NULL);
+	alerts_lead(s.alerts, true, 7);
+	put_edge(&s, "shop", "nxdomain", true, "warning");
+	put_edge(&s, "shop", "servfail", true, "warning");
+	expect(&s, EVENT_ALERT_OPENED, 2);
+	start_sweep(&s);
+	expect(&s, EVENT_ALERT_RESOLVED, 1);
+	left = world_ask(&s.w, "ZRANGE", "@alerts:open", "0", "-1", NULL);
+	assert_string_equal(reply_str(reply_at(left, 0), NULL), "shop/nxdomain");
+	finish(&s);
+}
+
 static void the_fleet_beats(void **state)
 {
 	struct scene s;
@@ -469,8 +514,10 @@ int main(void)
 		cmocka_unit_test(one_alert_from_first_to_last),
 		cmocka_unit_test(flutter_says_nothing),
 		cmocka_unit_test(what_another_read_is_told),
+		cmocka_unit_test(what_is_read_by_another_meanwhile_is_told),
 		cmocka_unit_test(snapshots_in_pages),
 		cmocka_unit_test(the_sweep_believes_no_job),
+		cmocka_unit_test(the_sweep_believes_the_record),
 		cmocka_unit_test(the_fleet_beats),
 		cmocka_unit_test(led_twice_in_one_term),
 		cmocka_unit_test(redis_dies_while_edges_are_read),

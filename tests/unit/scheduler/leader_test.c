@@ -120,12 +120,67 @@ static void a_cut_off_leader_steps_down(void **state)
 	finish(&s);
 }
 
+/* A process is stopped where it waits, and its timers are overdue when it wakes, whichever is
+ * first.
+ */
+struct sleeper {
+	uv_prepare_t stop;
+	uv_timer_t other;
+	struct leader *leader;
+	bool slept, woke, led;
+};
+
+static void sleep_once(uv_prepare_t *stop)
+{
+	struct sleeper *z = stop->data;
+
+	if (!z->slept)
+		uv_sleep(LEASE_MS);
+	z->slept = true;
+}
+
+static void other_timer(uv_timer_t *other)
+{
+	struct sleeper *z = other->data;
+
+	if (z->slept && !z->woke)
+		z->led = leader_leads(z->leader);
+	z->woke = z->slept;
+}
+
+static bool woke(void *arg)
+{
+	return ((struct sleeper *)arg)->woke;
+}
+
+static void a_stopped_leader_knows_it_first(void **state)
+{
+	struct sleeper z = {.slept = false};
+	struct scene s;
+
+	(void)state;
+	start(&s);
+	z.leader = s.a.leader;
+	z.stop.data = z.other.data = &z;
+	uv_prepare_init(&s.w.loop, &z.stop);
+	uv_timer_init(&s.w.loop, &z.other);
+	uv_timer_start(&z.other, other_timer, 1, 1);
+	uv_prepare_start(&z.stop, sleep_once);
+	assert_true(loop_until(&s.w.loop, woke, &z, SOON_MS));
+	assert_false(z.led);
+	uv_close((uv_handle_t *)&z.stop, NULL);
+	uv_close((uv_handle_t *)&z.other, NULL);
+	loop_for(&s.w.loop, 1);
+	finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_next_one_takes_over_after_resignation),
 		cmocka_unit_test(the_next_one_takes_over_after_silence),
 		cmocka_unit_test(a_cut_off_leader_steps_down),
+		cmocka_unit_test(a_stopped_leader_knows_it_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
