@@ -213,6 +213,10 @@ struct config {
 		struct config_ranges allow; /* else refused: loopback, private, link-local … */
 	} network;
 	struct {
+		struct config_addresses addresses; /* edges looked at beside the names' own */
+		uint32_t port;                     /* 443: at the names' own addresses */
+	} edge;
+	struct {
 		struct config_address listen; /* text NULL: none; 127.0.0.1:8080 */
 		char *tokens_file;
 		struct config_strings

@@ -147,6 +147,12 @@ static const struct config_row network[] = {
 	END,
 };
 
+static const struct config_row edge[] = {
+	{"addresses", TYPE_ADDRESS, AT(edge.addresses), .list = 16, .port = 443},
+	{"port", TYPE_COUNT, AT(edge.port), .fallback = "443", .least = 1, .most = 65535},
+	END,
+};
+
 static const struct config_row scheduler[] = {
 	{"listen", TYPE_ADDRESS, AT(scheduler.listen), .fallback = "127.0.0.1:8080", .port = 8080},
 	{"tokens_file", TYPE_FILE, AT(scheduler.tokens_file), .secret = true},
@@ -156,7 +162,7 @@ static const struct config_row scheduler[] = {
 	{"verify_fast", TYPE_DURATION, AT(scheduler.verify_fast_ms), .fallback = "5s", .least = 50,
 	 .most = DAYS(1)},
 	{"proof_every", TYPE_DURATION, AT(scheduler.proof_every_ms), .fallback = "24h",
-	 .least = 100, .most = DAYS(90)},
+	 .most = DAYS(90)},
 	{"deep_every", TYPE_DURATION, AT(scheduler.deep_every_ms), .fallback = "24h", .least = 100,
 	 .most = DAYS(30)},
 	{"confirm_after", TYPE_DURATION, AT(scheduler.confirm_after_ms), .fallback = "5m",
@@ -280,6 +286,7 @@ const struct config_row config_rows[] = {
 	 .size = sizeof(struct config_target)},
 	{"resolver", TYPE_SECTION, .rows = resolver},
 	{"network", TYPE_SECTION, .rows = network},
+	{"edge", TYPE_SECTION, .rows = edge},
 	{"scheduler", TYPE_SECTION, .rows = scheduler},
 	{"worker", TYPE_SECTION, .rows = worker},
 	{"alerts", TYPE_SECTION, .rows = alerts},

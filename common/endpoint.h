@@ -97,6 +97,17 @@ struct verdict_bar {
 
 struct diagnosis; /* common/diagnosis.h */
 
+/** What the edge was seen to serve, by connecting. */
+enum served_status { SERVED_UNKNOWN, SERVED_UNREACHABLE, SERVED_STALE, SERVED_OK };
+struct served {
+	enum served_status status;
+	uint32_t right, addresses; /* right at n of m */
+	uint32_t tries;            /* looks in a row at this certificate that were not right */
+	int64_t looked_ms;         /* 0: never */
+	char serial[41];           /* of the certificate that was looked for */
+	char proven[41];           /* of the one last seen at all addresses */
+};
+
 struct endpoint_verdict {
 	int64_t looked_ms;
 	int64_t deep_ms;    /* when each authoritative server was last asked */
@@ -112,10 +123,12 @@ struct endpoint_verdict {
 	size_t bars_n;
 	struct diagnosis *diagnoses; /* owned; the gravest first */
 	size_t diagnoses_n;
+	struct served served;
 	bool departed; /* the records are gone for so long that its owner is taken to have left */
 	bool frozen;   /* the fleet doubts itself: what was known before stays */
 };
 
+const char *served_status_name(enum served_status s); /* "unknown", "unreachable", "stale", "ok" */
 void endpoint_verdict_release(struct endpoint_verdict *v);
 int endpoint_verdict_encode(const struct endpoint_verdict *v, struct buf *out);
 int endpoint_verdict_decode(

@@ -240,6 +240,46 @@ static void decode_bars(const struct mp *root, struct endpoint_verdict *v)
 	}
 }
 
+const char *served_status_name(enum served_status s)
+{
+	static const char *const names[] = {"unknown", "unreachable", "stale", "ok"};
+
+	return names[s];
+}
+
+static void encode_served(struct buf *out, const struct served *s)
+{
+	size_t map;
+
+	if (!s->looked_ms)
+		return;
+	mp_key(out, "sv");
+	map = mp_map_open(out);
+	put_int(out, "s", s->status);
+	put_int(out, "r", s->right);
+	put_int(out, "n", s->addresses);
+	put_int(out, "t", s->tries);
+	put_int(out, "l", s->looked_ms);
+	put_text(out, "x", s->serial);
+	put_text(out, "p", s->proven);
+	mp_map_close(out, map);
+}
+
+static void decode_served(const struct mp *root, struct served *s)
+{
+	struct mp map;
+
+	if (!mp_opt_map(root, "sv", &map))
+		return;
+	s->status = (enum served_status)get_enum(&map, "s", SERVED_UNKNOWN, SERVED_OK);
+	s->right = get_u32(&map, "r");
+	s->addresses = get_u32(&map, "n");
+	s->tries = get_u32(&map, "t");
+	mp_opt_int(&map, "l", &s->looked_ms);
+	mp_opt_text(&map, "x", s->serial, sizeof s->serial);
+	mp_opt_text(&map, "p", s->proven, sizeof s->proven);
+}
+
 static void encode_diagnoses(struct buf *out, const struct endpoint_verdict *v)
 {
 	if (!v->diagnoses_n)
@@ -276,6 +316,7 @@ int endpoint_verdict_encode(const struct endpoint_verdict *v, struct buf *out)
 	mp_array_close(out, names);
 	encode_bars(out, v);
 	encode_diagnoses(out, v);
+	encode_served(out, &v->served);
 	return close_record(out, map);
 }
 
@@ -308,6 +349,7 @@ int endpoint_verdict_decode(
 			decode_name_verdict(&one, &v.names[v.names_n++]);
 		decode_bars(&root, &v);
 		decode_diagnoses(&root, &v);
+		decode_served(&root, &v.served);
 	}
 	err = mp_err(&doc);
 	if (err)

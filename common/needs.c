@@ -3,8 +3,12 @@
 #include "common/clock.h"
 
 #include <stdio.h>
+#include <string.h>
 
-#define FAST_DOUBLINGS  20
+#define FAST_DOUBLINGS 20
+/* What the edge serves, after each new certificate: edges need some seconds to load it. */
+#define PROOF_FAST_MS   2000
+#define PROOF_STALE_MS  (5 * CLOCK_MINUTE_MS)
 #define UNSURE_RETRY_MS CLOCK_DAY_MS
 /* Looks that brought nothing new. */
 #define STABLE   (7 * 24)
@@ -102,7 +106,25 @@ static int64_t rare(
 	return min64(every_ms * times, max64(every_ms, CLOCK_DAY_MS));
 }
 
-struct need needs_verify(
+int64_t needs_proof(const struct endpoint *e, const struct needs_policy *policy, double jitter)
+{
+	const struct served *s = &e->verdict.served;
+	uint32_t doublings = s->tries < FAST_DOUBLINGS ? s->tries : FAST_DOUBLINGS;
+	int64_t every = policy->proof_every_ms;
+
+	if (!every || e->config.removing || e->config.type != ENDPOINT_EXTERNAL ||
+		!e->has_verdict || e->verdict.departed || !e->has_cert || e->cert.revoked_ms)
+		return 0;
+	if (strcmp(s->serial, e->cert.serial) != 0)
+		return e->cert.issued_ms + PROOF_FAST_MS;
+	if (s->status == SERVED_OK || s->status == SERVED_UNKNOWN)
+		return s->looked_ms + jittered(every, jitter);
+	if (s->status == SERVED_STALE)
+		every = min64(every, PROOF_STALE_MS);
+	return s->looked_ms + min64(PROOF_FAST_MS << doublings, every);
+}
+
+static struct need next_look(
 	const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms, double jitter)
 {
 	const struct endpoint_verdict *v = &e->verdict;
@@ -128,6 +150,17 @@ struct need needs_verify(
 		interval = min64(policy->verify_fast_ms << doublings,
 			rare(every, v->unchanged_looks, HOPELESS, HOPELESS * 4, 6, 24));
 	return need(INTENT_LOOK, LANE_NORMAL, v->looked_ms + jittered(interval, jitter), "waiting");
+}
+
+struct need needs_verify(
+	const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms, double jitter)
+{
+	struct need look = next_look(e, policy, now_ms, jitter);
+	int64_t proof = needs_proof(e, policy, jitter);
+
+	if (look.any && proof && proof < look.due_ms)
+		return need(INTENT_LOOK, LANE_NORMAL, proof, "proof");
+	return look;
 }
 
 /* No order before: the pause after a failure, and the turn that the quota ledger gave. */

@@ -11,6 +11,7 @@ struct needs_policy {
 	int64_t verify_every_ms; /* once all is right; less often when it stays so for weeks */
 	int64_t verify_fast_ms;  /* first interval while someone waits for DNS; doubles with each
 				    unchanged look */
+	int64_t proof_every_ms;  /* what the edge serves, once it is right; 0: never looked at */
 };
 
 struct need {
@@ -25,6 +26,8 @@ struct need {
  * wake together. */
 struct need needs_verify(
 	const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms, double jitter);
+/** When it is to be looked at what the edge serves; 0: not at all. */
+int64_t needs_proof(const struct endpoint *e, const struct needs_policy *policy, double jitter);
 struct need needs_issue(
 	const struct endpoint *e, const struct needs_policy *policy, int64_t now_ms, double jitter);
 

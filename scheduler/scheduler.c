@@ -106,7 +106,8 @@ static void redis_moved(void *arg)
 static struct needs_policy policy_of(const struct config *c)
 {
 	return (struct needs_policy){.verify_every_ms = c->scheduler.verify_every_ms,
-		.verify_fast_ms = c->scheduler.verify_fast_ms};
+		.verify_fast_ms = c->scheduler.verify_fast_ms,
+		.proof_every_ms = c->scheduler.proof_every_ms};
 }
 
 static void new_requests(struct scheduler *s)

@@ -3,6 +3,7 @@
 #include "common/mem.h"
 #include "worker/dns/resolver.h"
 #include "worker/dns/survey.h"
+#include "worker/probe/handshake.h"
 #include "worker/worker.h"
 
 #include <unistd.h>
@@ -64,11 +65,14 @@ void lookups_start(struct worker *w)
 
 	w->exchanger = dns_exchanger_new(&w->loop, 0);
 	w->resolver = resolver_new(&w->loop, w->exchanger, &asked);
+	w->handshakes = handshakes_new(
+		&w->loop, &(struct handshakes_options){.allowed = lookups_allowed, .arg = w});
 	w->survey = survey_new(&w->loop, w->exchanger, w->resolver, &surveyed);
 }
 
 void lookups_stop(struct worker *w)
 {
+	handshakes_free(mem_steal(w->handshakes));
 	survey_free(mem_steal(w->survey));
 	resolver_free(mem_steal(w->resolver));
 	dns_exchanger_free(mem_steal(w->exchanger));

@@ -160,7 +160,8 @@ static void fill_policies(struct worker *w)
 	w->deep_every_ms = c->scheduler.deep_every_ms;
 	w->departed_after_ms = c->scheduler.departed_after_ms;
 	w->needs_policy = (struct needs_policy){.verify_every_ms = c->scheduler.verify_every_ms,
-		.verify_fast_ms = c->scheduler.verify_fast_ms};
+		.verify_fast_ms = c->scheduler.verify_fast_ms,
+		.proof_every_ms = c->scheduler.proof_every_ms};
 }
 
 /* What the roles need beyond what every config has. */

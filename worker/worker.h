@@ -20,6 +20,7 @@
 
 struct resolver;
 struct survey;
+struct handshakes;
 struct http_client;
 struct responders;
 struct httpd;
@@ -47,6 +48,7 @@ struct worker {
 	struct dns_exchanger *exchanger; /* questions to single servers */
 	struct resolver *resolver;
 	struct survey *survey;           /* every authoritative server of a name */
+	struct handshakes *handshakes;   /* looks at what edges present; NULL if OpenSSL will not */
 	struct http_client *node_client; /* plain HTTP to the fleet's own responders */
 	struct authorities *authorities; /* worker/authorities.h */
 	struct doubt *doubt;             /* worker/doubt.h: whether the fleet suspects itself */

@@ -525,6 +525,19 @@ static void timeline_part(const struct facts *f, const struct view *view, struct
 	table_release(&t);
 }
 
+static void served_line(const struct facts *f, const struct view *view, struct buf *out)
+{
+	const struct served *s = &f->endpoint.verdict.served;
+	_buf_release_ struct buf when = BUF_INIT(64);
+
+	if (s->status == SERVED_UNKNOWN)
+		return;
+	term_when(&when, view, s->looked_ms);
+	line(out, view, 2, "served", "%s: right at %u of %u addresses, seen %s",
+		served_status_name(s->status), (unsigned)s->right, (unsigned)s->addresses,
+		buf_cstr(&when));
+}
+
 void facts_page(const struct facts *f, const struct view *view, struct buf *out)
 {
 	head_lines(f, view, out);
@@ -534,6 +547,7 @@ void facts_page(const struct facts *f, const struct view *view, struct buf *out)
 		facts_certificate(f, view, 2, out);
 	else
 		buf_adds(out, "  none yet\n");
+	served_line(f, view, out);
 	issuance_part(f, view, out);
 	jobs_part(f, view, out);
 	timeline_part(f, view, out);

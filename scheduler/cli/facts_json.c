@@ -43,8 +43,9 @@ json_t *facts_records_json(const struct facts *f)
 		const struct owner_record *r = &f->records[i];
 		const struct record_look *look = r->look;
 		json_array_append_new(all,
-			json_pack("{s:o s:s s:o s:s s:o s:s s:o s:o s:o}", "owner", json_text(r->owner),
-				"type", "CNAME", "target", json_text(r->target), "purpose",
+			json_pack("{s:o s:s s:o s:s s:o s:s s:o s:o s:o}", "owner",
+				json_text(r->owner), "type", "CNAME", "target",
+				json_text(r->target), "purpose",
 				r->challenge ? "challenge" : "traffic", "name", json_text(r->name),
 				"status", look ? words_record_status(look->status) : "unknown",
 				"code", text_or_null(look ? look->code : NULL), "means",
@@ -147,6 +148,13 @@ json_t *facts_job_json(const struct facts *f, enum queue_id q)
 		json_time(j->since_ms), "why", text_or_null(j->why));
 }
 
+static json_t *served_json(const struct served *s)
+{
+	return json_pack("{s:s s:I s:I s:o s:o}", "status", served_status_name(s->status), "right",
+		(json_int_t)s->right, "addresses", (json_int_t)s->addresses, "looked",
+		json_time(s->looked_ms), "serial", text_or_null(s->serial));
+}
+
 static void add_whole(const struct facts *f, json_t *j)
 {
 	json_t *jobs = json_array();
@@ -163,6 +171,7 @@ static void add_whole(const struct facts *f, json_t *j)
 	json_object_set_new(j, "records", f->no_records ? json_null() : facts_records_json(f));
 	json_object_set_new(j, "findings", facts_findings_json(f));
 	json_object_set_new(j, "dns", dns_json(f));
+	json_object_set_new(j, "served", served_json(&f->endpoint.verdict.served));
 	json_object_set_new(j, "issuance", issuance_json(&f->endpoint));
 	json_object_set_new(j, "jobs", jobs);
 	json_object_set_new(j, "timeline", timeline);

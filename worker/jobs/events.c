@@ -46,6 +46,16 @@ void event_certificate(
 	mp_map_close(out, map);
 }
 
+void event_served(struct buf *out, const struct endpoint *e)
+{
+	size_t map = open_data(out, e);
+
+	put_names(out, e);
+	mp_key_str(out, "serial", e->verdict.served.serial);
+	mp_key_int(out, "addresses", e->verdict.served.addresses);
+	mp_map_close(out, map);
+}
+
 void event_revoked(struct buf *out, const struct endpoint *e, const char *serial,
 	const char *authority, int reason)
 {

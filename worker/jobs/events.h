@@ -10,6 +10,8 @@
 /** issued and renewed. replaced is the serial of the certificate before, "" if none. */
 void event_certificate(
 	struct buf *out, const struct endpoint *e, const char *issuer, const char *replaced);
+/** served: at all addresses. */
+void event_served(struct buf *out, const struct endpoint *e);
 void event_revoked(struct buf *out, const struct endpoint *e, const char *serial,
 	const char *authority, int reason);
 void event_failed(struct buf *out, const struct endpoint *e, const char *authority,

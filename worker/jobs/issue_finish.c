@@ -66,6 +66,21 @@ static void put_conditions(struct issue *s, int64_t now)
 
 /* --- the common end */
 
+/* Whether the edge serves a new certificate is looked at soon. */
+static void ask_proof(struct issue *s, int64_t now)
+{
+	const struct endpoint *e = &s->job->endpoint;
+	const struct needs_policy *policy = &s->w->needs_policy;
+	double jitter = needs_jitter(s->job->id);
+	struct need look;
+
+	if (e->issuance.failures || !needs_proof(e, policy, jitter) ||
+		!strcmp(e->verdict.served.serial, e->cert.serial))
+		return;
+	look = needs_verify(e, policy, now, jitter);
+	outcome_ask_other(s->outcome, &look);
+}
+
 static void put_plan(struct issue *s, int64_t now)
 {
 	struct endpoint *e = &s->job->endpoint;
@@ -75,6 +90,7 @@ static void put_plan(struct issue *s, int64_t now)
 	e->jobs[QUEUE_ISSUE].where = JOB_NONE;
 	need = needs_issue(e, &s->w->needs_policy, now, needs_jitter(s->job->id));
 	outcome_next(s->outcome, &need);
+	ask_proof(s, now);
 	outcome_state(s->outcome, endpoint_state_name(endpoint_state_of(e, now, code)), code);
 }
 

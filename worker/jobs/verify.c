@@ -12,6 +12,7 @@
 
 static void verify_free(struct verify *v)
 {
+	verify_forget_proof(v);
 	endpoint_verdict_release(&v->verdict);
 	free(v);
 }
@@ -25,12 +26,13 @@ static void verify_stop(struct job *job, enum job_stop why)
 	if (!v)
 		return;
 	verify_forget(v);
+	verify_forget_proof(v);
 	v->job = NULL;
 	if (!v->claiming)
 		verify_free(v);
 }
 
-static void end(struct verify *v)
+void verify_end(struct verify *v)
 {
 	verify_finish(v);
 	verify_free(v);
@@ -73,7 +75,7 @@ static void on_claims(void *arg, int err, const struct queue_claim_result *resul
 		if (results[i].claim == CLAIM_ELSEWHERE)
 			say_held(v, i);
 	}
-	end(v);
+	verify_prove(v);
 }
 
 static void ask_claims(struct verify *v)
@@ -114,7 +116,7 @@ void verify_judged(struct verify *v)
 	}
 	for (size_t i = 0; i < v->verdict.names_n; i++)
 		v->verdict.names[i].claim = CLAIM_HELD;
-	end(v);
+	verify_prove(v);
 }
 
 static void verify_start(struct job *job)

@@ -130,6 +130,27 @@ static void describe_departed(const struct endpoint *e, int64_t next_ms, struct 
 		out->next, sizeof out->next, "looked at again at %s", clock_rfc3339(next_ms, when));
 }
 
+/* Edges need some time to load a certificate: it is told when it was seen for so many looks. */
+#define STALE_LOOKS 4
+
+static size_t add_served(
+	const struct endpoint *e, int64_t now_ms, int64_t next_ms, struct condition *out, size_t n)
+{
+	const struct endpoint_verdict *v = &e->verdict;
+
+	if (v->served.status != SERVED_STALE || v->served.tries < STALE_LOOKS)
+		return n;
+	for (size_t i = 0; i < v->diagnoses_n && n < CONDITIONS_MAX; i++) {
+		const struct diagnosis *d = &v->diagnoses[i];
+
+		if (strncmp(d->code, "served_", 7) != 0 || is_listed(out, n, d->code))
+			continue;
+		describe(e, d, now_ms, next_ms, &out[n]);
+		out[n++].severity = diagnosis_severity_word(d->severity);
+	}
+	return n;
+}
+
 size_t verify_conditions(
 	const struct endpoint *e, int64_t now_ms, int64_t next_ms, struct condition *out)
 {
@@ -155,5 +176,5 @@ size_t verify_conditions(
 		describe(e, d, now_ms, next_ms, &out[n++]);
 	}
 	share_cause(out, n);
-	return n;
+	return add_served(e, now_ms, next_ms, out, n);
 }

@@ -186,6 +186,20 @@ static void tell_change(struct outcome *o, const struct job *job, int64_t now)
 	outcome_timeline(o, now, "dns", buf_cstr(&text));
 }
 
+/* Once for each certificate: all addresses serve it. */
+static void tell_served(struct outcome *o, const struct job *job, int64_t now)
+{
+	const struct served *s = &job->endpoint.verdict.served;
+	_buf_release_ struct buf data = BUF_INIT(EVENT_DATA_MAX);
+	_mem_free_ char *id = mem_printf("served/%s/%s", job->id, s->proven);
+	_mem_free_ char *text = mem_printf("serial %s at %u of %u addresses", s->proven,
+		(unsigned)s->right, (unsigned)s->addresses);
+
+	event_served(&data, &job->endpoint);
+	outcome_event(o, EVENT_SERVED, id, &data);
+	outcome_timeline(o, now, "served", text);
+}
+
 static void put_verdict(struct outcome *o, const struct endpoint_verdict *v)
 {
 	_buf_release_ struct buf b = BUF_INIT(VERDICT_BYTES_MAX);
@@ -212,6 +226,7 @@ static void put_conditions(struct verify *v, struct outcome *o, int64_t now, int
 static bool adopt(struct verify *v, int64_t now)
 {
 	struct endpoint *e = &v->job->endpoint;
+	const struct served was = e->verdict.served;
 	bool changed;
 
 	judge_departure(v, now);
@@ -223,6 +238,7 @@ static bool adopt(struct verify *v, int64_t now)
 	e->verdict = v->verdict;
 	v->verdict = (struct endpoint_verdict){0};
 	e->has_verdict = true;
+	verify_take_proof(v, &was, now);
 	verify_choose(v->w, e);
 	e->jobs[QUEUE_VERIFY].where = JOB_NONE;
 	return changed;
@@ -234,6 +250,7 @@ void verify_finish(struct verify *v)
 	struct endpoint *e = &job->endpoint;
 	struct outcome *o = outcome_new();
 	int64_t now = clock_wall_ms();
+	_mem_free_ char *proven = mem_printf("%s", e->verdict.served.proven);
 	bool changed = adopt(v, now);
 	char code[ENDPOINT_CODE_MAX + 1];
 	struct need next = needs_verify(e, &v->w->needs_policy, now, needs_jitter(job->id));
@@ -244,6 +261,8 @@ void verify_finish(struct verify *v)
 	metric_inc(&stats_looks, LABELS(endpoint_ready(e) == READY_YES ? "right" : "waiting"));
 	if (changed)
 		tell_change(o, job, now);
+	if (strcmp(proven, e->verdict.served.proven) != 0)
+		tell_served(o, job, now);
 	outcome_next(o, &next);
 	ask_issue(o, e, v->w, changed, now);
 	put_conditions(v, o, now, next.due_ms);

@@ -6,12 +6,14 @@
 #include "worker/jobs/job.h"
 
 struct verify_name;
+struct verify_proof;
 struct worker;
 
 struct verify {
 	struct job *job; /* NULL once stopped */
 	struct worker *w;
 	struct verify_name *names;       /* one a name of the config, while they are looked at */
+	struct verify_proof *proof;      /* what the edge serves; NULL: not looked at */
 	size_t left;                     /* names whose look is not over */
 	bool claiming;                   /* its callback will still come */
 	struct endpoint_verdict verdict; /* being made; its diagnoses have room for DIAGNOSES_MAX */
@@ -33,7 +35,18 @@ void verify_forget(struct verify *v);
  * otherwise than in DNS. */
 void verify_add_diagnosis(struct endpoint_verdict *v, const struct diagnosis *d);
 
+/* verify_prove.c */
+
+/** Looks at what the edge serves if it is time to; verify_finish() follows in any case. */
+void verify_prove(struct verify *v);
+/** The endpoint's verdict takes what was seen, or keeps what it was before: was. */
+void verify_take_proof(struct verify *v, const struct served *was, int64_t now_ms);
+/** Cancels what is under way. */
+void verify_forget_proof(struct verify *v);
+
 /* verify.c */
+/** The last step: finishes and frees. */
+void verify_end(struct verify *v);
 void verify_judged(struct verify *v);
 
 /* verify_finish.c */

@@ -20,11 +20,11 @@ static void compare(void *arg, const char *san)
 	s->found = s->found || !strcmp(san, s->name) || name_covers(san, s->name);
 }
 
-static bool is_for(const struct chain_cert *leaf, const char *name)
+bool served_covers(const void *der, size_t n, const char *name)
 {
 	struct search s = {.name = name};
 
-	return !cert_each_name(leaf->der, leaf->len, compare, &s) && s.found;
+	return !cert_each_name(der, n, compare, &s) && s.found;
 }
 
 /* Who issued a name's certificates before may have issued this one to us. */
@@ -85,7 +85,7 @@ const char *served_judge(const struct served_case *c, const struct handshake_res
 	snprintf(what, SERVED_WHAT_SIZE, "serial %s by %.80s until %s", info.serial,
 		info.issuer[0] ? info.issuer : "nobody", clock_rfc3339(info.not_after_ms, end));
 	ours = leaf->len == c->cert->der_len && !memcmp(leaf->der, c->cert->der, leaf->len);
-	if (!ours && !is_for(leaf, c->name))
+	if (!ours && !served_covers(leaf->der, leaf->len, c->name))
 		return "served_name";
 	if (info.not_after_ms <= c->now_ms)
 		return "served_expired";

@@ -13,6 +13,8 @@ struct served_case {
 	int64_t now_ms;
 };
 
+/** The certificate is for that name. */
+bool served_covers(const void *der, size_t n, const char *name);
 /** The code of what is wrong, "" when all is right, NULL when it says nothing of the edge (no
  * connection). Of several the one that hurts most: served_handshake, served_name, served_expired,
  * served_old, served_other, served_chain. what[SERVED_WHAT_SIZE]: what was seen, for a person;

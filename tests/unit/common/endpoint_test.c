@@ -103,6 +103,8 @@ static void verdict_certificate_and_issuance_come_back(void **state)
 	snprintf(e.verdict.names[1].challenge.code, ENDPOINT_CODE_MAX, "record_missing");
 	e.verdict.names[1].challenge.status = RECORD_MISSING;
 	e.verdict.names[1].dns01 = VERDICT_CANNOT;
+	e.verdict.served =
+		(struct served){SERVED_STALE, 1, 3, 2, NOW - 7, .serial = "0abc", .proven = "0abb"};
 	e.cert.der = mem_dup("\0der", 4);
 	e.cert.der_len = 4;
 	snprintf(e.cert.serial, sizeof e.cert.serial, "0a0b");
@@ -130,6 +132,13 @@ static void verdict_certificate_and_issuance_come_back(void **state)
 	assert_memory_equal(back.cert.der, "\0der", 4);
 	assert_true(back.cert.wanted == e.cert.wanted);
 	assert_int_equal(back.issuance.failures, 2);
+	assert_int_equal(back.verdict.served.status, SERVED_STALE);
+	assert_int_equal(back.verdict.served.right, 1);
+	assert_int_equal(back.verdict.served.addresses, 3);
+	assert_int_equal(back.verdict.served.tries, 2);
+	assert_true(back.verdict.served.looked_ms == NOW - 7);
+	assert_string_equal(back.verdict.served.serial, "0abc");
+	assert_string_equal(back.verdict.served.proven, "0abb");
 	assert_string_equal(back.issuance.detail, "no TXT record found");
 	assert_int_equal(endpoint_quota_ticket(&back), NOW + 5);
 	assert_string_equal(back.issuance.wait, "ca allows 3 new orders in 1h");

@@ -51,6 +51,40 @@ static void certify(struct endpoint *e)
 	e->cert.wanted = endpoint_wanted(&e->config);
 }
 
+static void what_is_served_is_looked_at_until_right_then_rarely(void **state)
+{
+	const struct needs_policy proving = {.verify_every_ms = CLOCK_HOUR_MS,
+		.verify_fast_ms = 5000,
+		.proof_every_ms = CLOCK_DAY_MS};
+	struct endpoint e;
+	struct served *s = &e.verdict.served;
+
+	(void)state;
+	make(&e, "shop.example.com");
+	look(&e, VERDICT_CAN, CLAIM_HELD);
+	certify(&e);
+	snprintf(e.cert.serial, sizeof e.cert.serial, "0a");
+	e.cert.issued_ms = NOW;
+	assert_int_equal(needs_proof(&e, &proving, 0.5), 0); /* internal */
+	e.config.type = ENDPOINT_EXTERNAL;
+	e.verdict.names[0].traffic.status = RECORD_RIGHT;
+	assert_int_equal(needs_proof(&e, &policy, 0.5), 0);
+	assert_int_equal(needs_verify(&e, &proving, NOW, 0.5).due_ms, NOW + 2000);
+	assert_string_equal(needs_verify(&e, &proving, NOW, 0.5).why, "proof");
+	*s = (struct served){.status = SERVED_STALE, .looked_ms = NOW, .serial = "0a", .tries = 3};
+	assert_int_equal(needs_proof(&e, &proving, 0.5), NOW + 16000);
+	s->tries = 4000;
+	assert_int_equal(needs_proof(&e, &proving, 0.5), NOW + 5 * CLOCK_MINUTE_MS);
+	s->status = SERVED_UNREACHABLE;
+	assert_int_equal(needs_proof(&e, &proving, 0.5), NOW + CLOCK_DAY_MS);
+	s->status = SERVED_OK;
+	assert_int_equal(needs_proof(&e, &proving, 0.5), NOW + CLOCK_DAY_MS);
+	assert_string_equal(needs_verify(&e, &proving, NOW, 0.5).why, "routine");
+	e.cert.revoked_ms = NOW;
+	assert_int_equal(needs_proof(&e, &proving, 0.5), 0);
+	endpoint_release(&e);
+}
+
 static void new_endpoint_is_looked_at_now(void **state)
 {
 	struct endpoint e;
@@ -360,6 +394,7 @@ static void the_stable_and_the_hopeless_are_looked_at_less(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_served_is_looked_at_until_right_then_rarely),
 		cmocka_unit_test(new_endpoint_is_looked_at_now),
 		cmocka_unit_test(waiting_looks_get_rarer_up_to_the_routine),
 		cmocka_unit_test(provisioning_waits_for_dns_and_proof),
