@@ -39,12 +39,15 @@ def free_port(address=LOOPBACK):
     """A port on which neither UDP nor TCP is bound.
 
     It lies below the range that the kernel takes for outgoing connections: there a port that is free now may be some
-    connection's local port when a server that was killed wants it back.
+    connection's local port when a server that was killed wants it back. Tests that run side by side (pytest-xdist's gw0,
+    gw1 …) take every second, third … port, so that none takes what another is about to bind.
     """
+    mine = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    step = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
         ceiling = max(int(f.read().split()[0]), 12000)
     for _ in range(1000):
-        port = random.randrange(10000, ceiling)
+        port = random.randrange(10000 // step, ceiling // step) * step + mine
         if port not in _ports_given and _is_free(address, port):
             _ports_given.add(port)
             return port

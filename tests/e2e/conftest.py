@@ -99,6 +99,18 @@ def pytest_runtest_makereport(item, call):
             report.sections.append(("end of Pebble's log", stack.pebble.log_tail(12)))
 
 
+def pytest_sessionfinish(session):
+    """With pytest-xdist the rows of the fault table go home to who shows them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = faults.rows()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    for row in getattr(node, "workeroutput", {}).get("faults", []):
+        faults.row(*row)
+
+
 def pytest_terminal_summary(terminalreporter):
     """Leaves pytest's own last line where `make test` finds it."""
     parts, _ = terminalreporter.build_summary_stats_line()

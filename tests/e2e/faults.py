@@ -23,6 +23,10 @@ def row(fault, promised, seen):
     _rows.append((fault, promised, seen))
 
 
+def rows():
+    return list(_rows)
+
+
 def table():
     return [" | ".join(r) for r in [("fault", "promised", "seen"), *_rows]] if _rows else []
 
