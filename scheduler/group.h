@@ -4,8 +4,8 @@
  * An edge settles for a moment, so that what flutters says nothing. One whose cause nobody else has
  * is then told. When a second one has the same cause, both wait a little longer for others: with
  * `least` endpoints inside the window (held, or opened singly before) the cause is an incident, and
- * they and whatever comes later are its members. So at most least - 1 alerts of a cause are ever
- * said singly, and they are folded into the incident (common/lua/_incident.lua).
+ * they and whatever comes later are its members. So the alerts of at most least - 1 endpoints
+ * are ever said singly, and they are folded into the incident (common/lua/_incident.lua).
  *
  *	         settled, alone                        least reached
  *	 held ───────────────────► told      held ───────────────────► told, forms the incident

@@ -64,9 +64,9 @@ class Screen:
 
     def records(self):
         """[(type, name, value, status)] of the table, as shown."""
-        rows = self.driver.find_elements(By.CSS_SELECTOR, "[aria-labelledby=records] tbody tr")
-        return [tuple(cell.find_elements(By.CSS_SELECTOR, "code, .state")[0].text if cell.find_elements(By.CSS_SELECTOR, "code, .state")
-                      else cell.text for cell in row.find_elements(By.TAG_NAME, "td")) for row in rows]
+        return [tuple(row) for row in self.driver.execute_script(
+            "return [...document.querySelectorAll('[aria-labelledby=records] tbody tr')].map((row) => "
+            "[...row.cells].map((cell) => (cell.querySelector('code, .state') || cell).innerText))")]
 
     def emulate(self, dark=False, width=1280):
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
