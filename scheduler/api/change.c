@@ -9,48 +9,6 @@
 
 /* --- the body */
 
-static bool wrong(struct v1_call *c, const char *key, const char *expected)
-{
-	v1_problemf(c, 422, "invalid", "%s: expected %s", key, expected);
-	return false;
-}
-
-/* An unknown key is an error: a typing error must not be ignored. */
-static bool keys_known(struct v1_call *c, const char *const *keys, size_t n)
-{
-	const char *key;
-	json_t *value;
-
-	if (!c->body)
-		return true;
-	json_object_foreach(c->body, key, value)
-	{
-		size_t i = 0;
-
-		while (i < n && strcmp(keys[i], key) != 0)
-			i++;
-		if (i == n) {
-			v1_problemf(c, 422, "invalid", "\"%.64s\" is not known here", key);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* *out stays NULL when the key is absent or null. */
-static bool text_of(struct v1_call *c, const char *key, const char **out)
-{
-	json_t *v = json_object_get(c->body, key);
-
-	*out = NULL;
-	if (!v || json_is_null(v))
-		return true;
-	if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
-		return wrong(c, key, "a text");
-	*out = json_string_value(v);
-	return true;
-}
-
 struct names {
 	const char *items[ENDPOINT_NAMES_MAX];
 	size_t n;
@@ -65,11 +23,11 @@ static bool names_of(struct v1_call *c, struct names *out)
 	*out = (struct names){.given = list != NULL};
 	if (list && (!json_is_array(list) || json_array_size(list) > ENDPOINT_NAMES_MAX ||
 			    !json_array_size(list)))
-		return wrong(c, "names", "a list of 1 to 100 domain names");
+		return v1_wrong(c, "names", "a list of 1 to 100 domain names");
 	json_array_foreach(list, i, name)
 	{
 		if (!json_is_string(name))
-			return wrong(c, "names", "a list of texts");
+			return v1_wrong(c, "names", "a list of texts");
 		out->items[out->n++] = json_string_value(name);
 	}
 	return true;
@@ -87,14 +45,11 @@ static bool read_spec(struct v1_call *c, struct endpoint_spec *s, struct names *
 		{"target", &s->target}, {"authority", &s->authority}, {"profile", &s->profile},
 		{"key_type", &s->key_type}};
 
-	if (!c->body) {
-		v1_problem(c, 400, "no_body", "a JSON object is expected");
-		return false;
-	}
-	if (!keys_known(c, spec_keys, ARRAY_LEN(spec_keys)) || !names_of(c, names))
+	if (!v1_body_needed(c) || !v1_keys_known(c, spec_keys, ARRAY_LEN(spec_keys)) ||
+		!names_of(c, names))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		if (!text_of(c, texts[i].key, texts[i].into))
+		if (!v1_text(c, texts[i].key, texts[i].into))
 			return false;
 	s->names = names->items;
 	s->names_n = names->n;
@@ -236,6 +191,6 @@ void v1_revoke(struct v1_call *c)
 	static const char *const keys[] = {"reason"};
 	const char *reason;
 
-	if (keys_known(c, keys, ARRAY_LEN(keys)) && text_of(c, "reason", &reason))
+	if (v1_keys_known(c, keys, ARRAY_LEN(keys)) && v1_text(c, "reason", &reason))
 		simple(c, REQUEST_REVOKE, "reason", reason);
 }

@@ -102,18 +102,16 @@ static void link_allowed(void *arg, int err, const struct reply *reply)
 
 void v1_link(struct v1_call *c)
 {
-	json_t *wish = json_object_get(c->body, "expires_in");
+	static const char *const keys[] = {"expires_in"};
 	struct making *m;
+	int64_t seconds;
 
-	if (wish && (!json_is_integer(wish) || json_integer_value(wish) < EXPIRES_LEAST ||
-			    json_integer_value(wish) > EXPIRES_MOST)) {
-		v1_problemf(c, 422, "invalid", "expires_in: expected %d to %d seconds",
-			EXPIRES_LEAST, EXPIRES_MOST);
+	if (!v1_keys_known(c, keys, ARRAY_LEN(keys)) ||
+		!v1_seconds(c, "expires_in", EXPIRES_LEAST, EXPIRES_MOST, EXPIRES_USUAL, &seconds))
 		return;
-	}
 	m = mem_zalloc(sizeof *m);
 	m->call = c;
-	m->seconds = wish ? json_integer_value(wish) : EXPIRES_USUAL;
+	m->seconds = seconds;
 	c->left = 1;
 	v1_read(c, c->id, link_allowed, m);
 }

@@ -83,6 +83,16 @@ void v1_done(struct v1_call *c);
 /** A query parameter as a number within bounds; false: the call is ended with a problem. */
 bool v1_number(struct v1_call *c, const char *name, size_t least, size_t most, size_t fallback,
 	size_t *out);
+/* The body (body.c). false: the call is ended with a problem that names the member. */
+bool v1_wrong(struct v1_call *c, const char *key, const char *expected);
+bool v1_body_needed(struct v1_call *c);
+/** An unknown key is an error: a typing error must not be ignored. */
+bool v1_keys_known(struct v1_call *c, const char *const *keys, size_t n);
+/** *out is NULL when the key is absent or null. Borrowed from the body. */
+bool v1_text(struct v1_call *c, const char *key, const char **out);
+/** A fallback beyond the bounds: the key must be there. */
+bool v1_seconds(struct v1_call *c, const char *key, int64_t least, int64_t most, int64_t fallback,
+	int64_t *out);
 /** May the caller see what belongs to this tenant and endpoint? */
 bool v1_may(const struct v1_call *c, const char *tenant, const char *endpoint);
 
@@ -116,6 +126,10 @@ void v1_alerts(struct v1_call *c); /* fleet.c */
 void v1_jobs(struct v1_call *c);
 void v1_workers(struct v1_call *c);
 void v1_quotas(struct v1_call *c);
+void v1_silences(struct v1_call *c); /* silences.c */
+void v1_silence(struct v1_call *c);
+void v1_silence_add(struct v1_call *c);
+void v1_silence_end(struct v1_call *c);
 void v1_who(struct v1_call *c); /* session.c */
 void v1_login(struct v1_call *c);
 void v1_logout(struct v1_call *c);

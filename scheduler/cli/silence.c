@@ -3,36 +3,28 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "common/mp.h"
 #include "common/str.h"
 #include "scheduler/cli/fetch.h"
+#include "scheduler/silence.h"
 
 #include <inttypes.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE        64
-#define ID_SIZE     17
-#define PATTERN_MAX 200
+#define PAGE SILENCE_MARK
 
 /* --- silence */
 
 /* "tenant=acme" is about the tenant alone. */
-static const char *split_field(const char *pattern, char field[16])
+static const char *split_field(const char *pattern, char *field, size_t size)
 {
-	static const char *const fields[] = {"key", "endpoint", "condition", "tenant", "cause"};
+	size_t n = strcspn(pattern, "=");
 
-	field[0] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-		size_t n = strlen(fields[i]);
-
-		if (strncmp(pattern, fields[i], n) != 0 || pattern[n] != '=')
-			continue;
-		snprintf(field, 16, "%s", fields[i]);
+	snprintf(field, size, "%.*s", (int)n, pattern);
+	if (pattern[n] && n && n < size && silence_field_known(field))
 		return pattern + n + 1;
-	}
+	field[0] = '\0';
 	return pattern;
 }
 
@@ -46,23 +38,6 @@ static void who(char *out, size_t size)
 	gethostname(host, sizeof host - 1);
 	snprintf(text, sizeof text, "%s@%s", user && *user ? user : "somebody", host);
 	str_clean(text, strlen(text), out, size);
-}
-
-static void encode(
-	const char *id, const char *pattern, const char *reason, int64_t till_ms, struct buf *out)
-{
-	char field[16], by[200];
-	size_t map = mp_map_open(out);
-
-	who(by, sizeof by);
-	pattern = split_field(pattern, field);
-	mp_key_str(out, "id", id);
-	mp_key_str(out, "field", field);
-	mp_key_str(out, "pattern", pattern);
-	mp_key_str(out, "reason", reason);
-	mp_key_str(out, "by", by);
-	mp_key_int(out, "till", till_ms);
-	mp_map_close(out, map);
 }
 
 static int run(struct cli *cli, size_t argc, const char *const *argv, const size_t *lens,
@@ -92,92 +67,65 @@ static int mark_open(struct cli *cli, const char *id, int64_t *marked, struct wh
 	return 0;
 }
 
-static int check_words(struct cli *cli, const char *pattern, const char *reason)
+static void tell(struct cli *cli, const struct silence *s, const char *pattern, int64_t marked)
 {
-	if (strlen(pattern) > PATTERN_MAX || strpbrk(pattern, "\n\t"))
-		return cli_fail(cli, "the pattern must be a word of at most %d bytes", PATTERN_MAX);
-	if (!*reason || strlen(reason) > 250 || strpbrk(reason, "\n\t"))
-		return cli_fail(cli, "--reason must be one line of 1 to 250 bytes");
-	return CLI_DONE;
+	char until[CLOCK_RFC3339_LEN];
+
+	clock_rfc3339(s->till_ms, until);
+	if (cli->json)
+		cli_emit_json(cli, json_pack("{s:s s:s s:s s:I}", "id", s->id, "pattern", pattern,
+					   "until", until, "open", (json_int_t)marked));
+	else
+		fprintf(cli->out, "%s: silenced until %s, %" PRId64 " open alert%s\n", s->id, until,
+			marked, marked == 1 ? "" : "s");
 }
 
 int cmd_alerts_silence(struct cli *cli, const struct cli_args *args)
 {
-	const char *pattern = args->words[0], *reason = cli_arg(args, "reason");
-	int64_t till_ms = clock_wall_ms() + cli_arg_ms(args, "for"), marked = 0;
+	const char *reason = cli_arg(args, "reason"), *pattern;
 	_buf_release_ struct buf item = BUF_INIT(2048);
+	struct silence s = {.till_ms = clock_wall_ms() + cli_arg_ms(args, "for")};
 	const struct reply *reply;
 	struct why why = {0};
-	unsigned char random[4];
-	char id[ID_SIZE], until[CLOCK_RFC3339_LEN];
+	int64_t marked = 0;
 
-	if (check_words(cli, pattern, reason) != CLI_DONE)
-		return CLI_FAILED;
-	RAND_bytes(random, sizeof random);
-	str_hex(random, sizeof random, id);
-	encode(id, pattern, reason, till_ms, &item);
+	pattern = split_field(args->words[0], s.field, sizeof s.field);
+	if (silence_check(s.field, pattern, reason, &why) != 0)
+		return cli_fail(cli, "%s", why.text);
+	snprintf(s.pattern, sizeof s.pattern, "%s", pattern);
+	snprintf(s.reason, sizeof s.reason, "%s", reason);
+	who(s.by, sizeof s.by);
+	silence_new_id(s.id);
+	silence_encode(&s, &item);
 	const char *argv[] = {"add", item.data};
 	const size_t lens[] = {3, item.len};
 	int err = run(cli, 2, argv, lens, &reply, &why);
 	if (err == 0 && reply_int(reply) == CF_ETOOBIG)
-		return cli_fail(cli, "there are too many silences: end some of them");
+		return cli_fail(
+			cli, "there are %d silences already: end some of them", SILENCES_MAX);
 	if (err == 0)
-		err = mark_open(cli, id, &marked, &why);
+		err = mark_open(cli, s.id, &marked, &why);
 	if (err != 0)
 		return cli_fail_redis(cli, err, &why);
-	clock_rfc3339(till_ms, until);
-	if (cli->json)
-		cli_emit_json(cli, json_pack("{s:s s:s s:s s:I}", "id", id, "pattern", pattern,
-					   "until", until, "open", (json_int_t)marked));
-	else
-		fprintf(cli->out, "%s: silenced until %s, %" PRId64 " open alert%s\n", id, until,
-			marked, marked == 1 ? "" : "s");
+	tell(cli, &s, args->words[0], marked);
 	return CLI_DONE;
 }
 
 /* --- silences */
 
-struct silence {
-	char id[65], field[16], pattern[PATTERN_MAX + 1], reason[300], by[200];
-	int64_t from_ms, till_ms;
-};
-
-static bool read_silence(const struct reply *packed, struct silence *s)
-{
-	size_t n = 0;
-	const char *bytes = reply_str(packed, &n);
-	struct mp_doc doc;
-	struct mp root;
-
-	*s = (struct silence){.from_ms = 0};
-	if (!bytes || mp_open(&doc, bytes, n, &root, NULL))
-		return false;
-	mp_get_text(&root, "id", s->id, sizeof s->id);
-	mp_get_text(&root, "field", s->field, sizeof s->field);
-	mp_get_text(&root, "pattern", s->pattern, sizeof s->pattern);
-	mp_get_text(&root, "reason", s->reason, sizeof s->reason);
-	mp_get_text(&root, "by", s->by, sizeof s->by);
-	mp_get_int(&root, "from", &s->from_ms);
-	mp_get_int(&root, "till", &s->till_ms);
-	return !mp_err(&doc);
-}
-
 static void show_silence(struct cli *cli, const struct silence *s, struct table *t)
 {
 	_buf_release_ struct buf when = BUF_INIT(100);
-	char from[CLOCK_RFC3339_LEN], till[CLOCK_RFC3339_LEN];
+	int64_t now = clock_wall_ms();
 
 	if (cli->json) {
-		cli_list_item(cli, json_pack("{s:s s:s s:s s:s s:s s:s s:s}", "id", s->id, "field",
-					   s->field, "pattern", s->pattern, "reason", s->reason,
-					   "by", s->by, "from", clock_rfc3339(s->from_ms, from),
-					   "until", clock_rfc3339(s->till_ms, till)));
+		cli_list_item(cli, silence_json(s, now));
 		return;
 	}
 	term_when(&when, &cli->view, s->till_ms);
 	table_cell(t, TINT_BOLD, "%s", s->id);
 	table_cell(t, TINT_NONE, "%s%s%s", s->field, s->field[0] ? "=" : "", s->pattern);
-	table_cell(t, TINT_NONE, "%s", s->till_ms > clock_wall_ms() ? buf_cstr(&when) : "over");
+	table_cell(t, TINT_NONE, "%s", s->till_ms > now ? buf_cstr(&when) : "over");
 	table_cell(t, TINT_NONE, "%s", s->by);
 	table_cell(t, TINT_NONE, "%s", s->reason);
 }
@@ -202,9 +150,13 @@ int cmd_alerts_silences(struct cli *cli, const struct cli_args *args)
 	cli_now(cli);
 	if (cli->json)
 		cli_list_open(cli, "silences");
-	for (size_t i = 0; i < n; i++)
-		if (read_silence(reply_at(reply, i), &s))
+	for (size_t i = 0; i < n; i++) {
+		size_t len = 0;
+		const char *bytes = reply_str(reply_at(reply, i), &len);
+
+		if (bytes && silence_decode(bytes, len, &s) == 0)
 			show_silence(cli, &s, &t);
+	}
 	if (cli->json)
 		cli_list_close(cli);
 	else if (n == 0)

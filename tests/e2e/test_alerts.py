@@ -10,6 +10,7 @@ import time
 import msgpack
 import pytest
 from alerts_aid import SECRET, Alertmanager, Fleet, Receiver
+from api_aid import Api
 from servers import wait_until
 
 NS = "ns:provider.example"
@@ -162,6 +163,12 @@ def test_what_is_silenced_is_told_when_the_silence_ends(secret_file, receivers, 
         assert fleet.cli_json("alerts", "silences")["silences"][0]["reason"] == "they move"
         fleet.cli("alerts", "unsilence", answer["id"])
         wait_until("the quiet one that is still open", lambda: r.events()[1:] == [("quiet1/servers_silent#1", "unsilenced")], 20 * patience)
+        # Through the API one that is open already falls silent too.
+        status, made, _ = Api(fleet)("POST", "/v1/silences", {"pattern": "loud", "reason": "seen", "expires_in": 600})
+        assert status == 201 and made["open"] == 1 and made["by"] == "local"
+        assert {a["key"]: a for a in fleet.cli_json("alerts")["alerts"]}["loud/servers_silent"]["silenced"]
+        assert Api(fleet)("DELETE", "/v1/silences/" + made["id"])[0] == 200
+        wait_until("the loud one again", lambda: r.events()[2:] == [("loud/servers_silent#1", "unsilenced")], 20 * patience)
         assert fleet.cli("alerts", "silences").stdout == "" and fleet.cli("alerts", "unsilence", "none", check=False).returncode == 1
 
 

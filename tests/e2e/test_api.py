@@ -1,10 +1,9 @@
 """The HTTP API: a domain is brought, watched and taken away by programs; and nobody else can."""
 import hashlib
-import http.client
-import json
 import secrets
 
 import pytest
+from api_aid import Api, Listener, problem
 from conftest import running_stack
 from servers import wait_until
 
@@ -26,40 +25,9 @@ def stack(tokens, tmp_path_factory):
         "scheduler": {"tokens_file": str(path), "hosts": ["dash.platform.test"]}})
 
 
-class Api:
-    """Requests as a program sends them, to the scheduler number `at`."""
-
-    def __init__(self, stack, token=None, at=0, host=None):
-        self.port, self.token, self.host = stack.schedulers[at].port, token, host
-
-    def __call__(self, method, path, body=None, raw=None, **headers):
-        """(status, document or text, headers)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        sent = {"Host": self.host or f"127.0.0.1:{self.port}", **{k.replace("_", "-"): v for k, v in headers.items()}}
-        if self.token:
-            sent["Authorization"] = f"Bearer {self.token}"
-        if body is not None:
-            raw = json.dumps(body)
-            sent.setdefault("Content-Type", "application/json")
-        connection.request(method, path, body=raw, headers=sent)
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        document = json.loads(text) if "json" in (answer.getheader("Content-Type") or "") else text
-        connection.close()
-        return answer.status, document, dict(answer.getheaders())
-
-
 @pytest.fixture
 def ops(stack, tokens):
     return Api(stack, tokens["ops"])
-
-
-def problem(answer, status, code):
-    got, document, headers = answer
-    assert got == status, (got, document)
-    assert headers["Content-Type"] == "application/problem+json"
-    assert document["type"] == f"urn:certfleet:{code}" and document["status"] == status and document["detail"]
-    return document
 
 
 def test_a_domain_comes_and_goes(stack, ops, tokens, patience):
@@ -143,6 +111,17 @@ def test_pages_etags_and_order(stack, ops, patience):
     ("POST", "/v1/endpoints", None, 400, "no_body"),
     ("PATCH", "/v1/endpoints/x", {"tenant": "other"}, 422, "invalid"),
     ("POST", "/v1/endpoints/x/revoke", {"reason": 1}, 422, "invalid"),
+    ("POST", "/v1/silences", None, 400, "no_body"),
+    ("POST", "/v1/silences", {"pattern": "x", "reason": "r", "expires_in": 60, "for": 1}, 422, "invalid"),
+    ("POST", "/v1/silences", {"pattern": "x", "reason": "r"}, 422, "invalid"),
+    ("POST", "/v1/silences", {"pattern": "x", "reason": "r", "expires_in": 0}, 422, "invalid"),
+    ("POST", "/v1/silences", {"pattern": "x", "reason": "a\nb", "expires_in": 60}, 422, "invalid"),
+    ("POST", "/v1/silences", {"pattern": "", "reason": "r", "expires_in": 60}, 422, "invalid"),
+    ("POST", "/v1/silences", {"pattern": "x" * 201, "reason": "r", "expires_in": 60}, 422, "invalid"),
+    ("POST", "/v1/silences", {"pattern": "x", "field": "name", "reason": "r", "expires_in": 60}, 422, "invalid"),
+    ("GET", "/v1/silences/none", None, 404, "not_found"),
+    ("DELETE", "/v1/silences/" + "a" * 65, None, 404, "not_found"),
+    ("POST", "/v1/endpoints/x/links", {"expires": 60}, 422, "invalid"),
 ])
 def test_bad_input_is_told_apart(ops, method, path, body, status, code):
     problem(ops(method, path, body), status, code)
@@ -220,6 +199,29 @@ def test_a_customer_gets_a_link_to_one_page(stack, ops, tokens):
     problem(customer("GET", "/v1/endpoints/linked", **cookie), 401, "link_over")
 
 
+def test_a_silence_comes_and_goes(stack, ops, tokens):
+    wish = {"field": "tenant", "pattern": "quiet*", "reason": "they move \u2192 elsewhere", "expires_in": 600}
+    status, made, headers = ops("POST", "/v1/silences", wish)
+    assert status == 201 and made["active"] and made["by"] == "ops" and made["open"] == 0
+    assert headers["Location"] == "/v1/silences/" + made["id"]
+    later = ops("POST", "/v1/silences", {"pattern": "*/expiry", "reason": "r", "expires_in": 900})[1]
+    # Every scheduler shows it, the one that ends first before the others, and so does the command line.
+    other = Api(stack, tokens["viewer"], at=1)
+    shown = other("GET", "/v1/silences")[1]["silences"]
+    assert [s["id"] for s in shown] == [made["id"], later["id"]]
+    assert shown[0] == {k: v for k, v in made.items() if k != "open"} == other("GET", headers["Location"])[1]
+    assert shown == sorted(stack.cli_json("alerts", "silences")["silences"], key=lambda s: s["until"])
+    problem(other("POST", "/v1/silences", wish), 403, "read_only")
+    problem(Api(stack, tokens["acme"])("GET", "/v1/silences"), 403, "not_yours")
+    problem(Api(stack, tokens["acme"])("POST", "/v1/silences", wish), 403, "not_yours")
+    problem(ops("DELETE", "/v1/silences/none"), 404, "not_found")
+    assert ops("DELETE", headers["Location"])[1] == {"status": "done", "silence": made["id"]}
+    # What is over stays until the leader has looked at it.
+    status, ended, _ = ops("GET", headers["Location"])
+    assert status == 404 or not ended["active"]
+    assert ops("DELETE", "/v1/silences/" + later["id"])[0] == 200
+
+
 def test_what_the_fleet_has(stack, ops, tokens, patience):
     workers = wait_until("the worker's sign", lambda: ops("GET", "/v1/workers")[1]["workers"], 20 * patience)
     assert workers[0]["alive"] and workers[0]["issue_slots"] == 200 and workers[0]["name"] == "worker1"
@@ -229,38 +231,6 @@ def test_what_the_fleet_has(stack, ops, tokens, patience):
     assert ops("GET", "/v1/alerts")[0] == 200
     problem(ops("GET", "/v1/alerts?limit=0"), 400, "invalid")
     problem(Api(stack, tokens["acme"])("GET", "/v1/workers"), 403, "not_yours")
-
-
-class Listener:
-    """Server-sent events, read as they come."""
-
-    def __init__(self, stack, token, after=None, at=0):
-        self.connection = http.client.HTTPConnection("127.0.0.1", stack.schedulers[at].port, timeout=30)
-        headers = {"Authorization": f"Bearer {token}", **({"Last-Event-ID": after} if after else {})}
-        self.connection.request("GET", "/v1/events", headers=headers)
-        self.answer = self.connection.getresponse()
-        assert self.answer.status == 200 and self.answer.getheader("Content-Type") == "text/event-stream"
-        self.last = None
-
-    def next(self, wanted):
-        """The next event for which wanted(type, data) holds."""
-        kind, data = "message", ""
-        for line in iter(self.answer.readline, b""):
-            key, _, value = line.decode().rstrip("\n").partition(": ")
-            if key == "id":
-                self.last = value
-            elif key == "event":
-                kind = value
-            elif key == "data":
-                data = json.loads(value)
-            elif not line.strip():
-                if data and wanted(kind, data):
-                    return data
-                kind, data = "message", ""
-        raise AssertionError("the stream ended")
-
-    def close(self):
-        self.connection.close()
 
 
 def test_what_happens_is_heard_and_nothing_is_missed(stack, ops, tokens):
