@@ -101,7 +101,7 @@ deps-bench: ## fetch what the benches compare with
 # The scripts are the same in every flavour; what talks to Redis is run on Valkey as well.
 ON_VALKEY = $(filter $(B)/tests/unit/common/queue% $(B)/tests/unit/common/redis%,$(UNIT_BIN))
 check: $(UNIT_BIN) $(FUZZ_BIN) ## run the unit tests, those of the Lua scripts too, and replay the fuzz corpora
-	$(Q)$(if $(filter release,$(FLAVOUR)),$(PYTHON) -B -m pytest -q -p no:cacheprovider tests/unit/lua)
+	$(Q)$(if $(filter release,$(FLAVOUR)),$(PYTHON) -B -m pytest -q -p no:cacheprovider -n 2 tests/unit/lua)
 	$(Q)CERTFLEET_REDIS_SERVER=$(CURDIR)/build/deps/bin/valkey-server-8 tests/run.sh $(B)/check-valkey.txt $(B) $(ON_VALKEY)
 	$(Q)tests/run.sh $(B)/check.txt $(B) $(UNIT_BIN) $(FUZZ_BIN)
 

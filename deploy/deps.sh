@@ -25,9 +25,9 @@ packages=(
     libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libuv1-dev libldns-dev libmicrohttpd-dev libidn2-dev
     libpsl-dev publicsuffix ca-certificates libcmocka-dev
     redis-server redis-tools knot knot-dnsutils unbound haproxy bind9-dnsutils procps
-    python3-redis python3-msgpack python3-pytest python3-yaml
+    python3-redis python3-msgpack python3-pytest python3-pytest-xdist python3-yaml
 )
-test_packages=(python3-pytest-xdist prometheus-alertmanager chromium chromium-driver python3-selenium fonts-dejavu-core)
+test_packages=(prometheus-alertmanager chromium chromium-driver python3-selenium fonts-dejavu-core)
 
 say() { echo "deps: $*" >&2; }
 die() { say "$*"; exit 1; }
