@@ -16,7 +16,9 @@ local KINDS = {
 
 local function check(i, m)
 	need(i, m, MUST, KINDS)
-	if not OPS[m.op] or (m.op ~= 'refuse' and not is_text(m.i, 64)) then
+	if not is_text((m.src:gsub('^~', '')), REQUEST_MAX) or #m.rid > REQUEST_MAX then
+		fail('EINVAL', 'source and id have 1 to ' .. REQUEST_MAX .. ' bytes each')
+	elseif not OPS[m.op] or (m.op ~= 'refuse' and not is_text(m.i, 64)) then
 		fail('EINVAL', 'no such operation, or no endpoint: ' .. m.op)
 	elseif m.sid and not is_entry(m.sid) then
 		fail('EINVAL', 'not an id of a stream entry: ' .. m.sid)

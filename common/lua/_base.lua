@@ -49,6 +49,7 @@ local function arg_int(i, least, most)
 	return v
 end
 
+local REQUEST_MAX = 128 -- bytes of a request's source, and of its id
 local MS_MAX = 9e15 -- below 2^53: exact
 
 -- A number that Redis has, 0 if it is none: what is not finite would be refused by the write that it comes to.

@@ -8,7 +8,7 @@
 if #ARGV ~= 3 then
 	fail('EINVAL', 'answer needs source, id and stream id')
 end
-local SOURCE, ID, ENTRY = arg_text(1, 128), arg_text(2, 128), arg_text(3, 41)
+local SOURCE, ID, ENTRY = arg_text(1, REQUEST_MAX), arg_text(2, REQUEST_MAX), arg_text(3, 41)
 local name = SOURCE:gsub('[%%:]', {['%'] = '%25', [':'] = '%3A'}) .. ':' .. ID
 local seen, hidden = P .. 'req:' .. name, P .. 'req:~' .. name
 need_streams()

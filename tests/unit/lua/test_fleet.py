@@ -51,6 +51,24 @@ def test_sources_are_kept_apart(fleet):
     assert fleet.db.exists(fleet.key("req:a%3Ab:c"), fleet.key("req:a:b:c")) == 2
 
 
+def test_source_and_id_have_one_limit(fleet):
+    """What apply takes, answer must be able to show: 128 bytes each, the mark of a hidden answer not counted."""
+    fleet.db.xgroup_create(fleet.key("requests"), "scheduler", mkstream=True)
+    at, beyond = "s" * 128, "s" * 129
+    hidden = pack([pack({"endpoint": ""}), []])
+    assert fleet.apply("refuse", "", src="~" + at, rid=at, ans=hidden)[:2] == [OK, 0]
+    assert fleet.run("answer", at, at, "1-1") == 1
+    assert fleet.db.exists(fleet.key(f"req:{at}:{at}"))
+    assert fleet.apply("refuse", "", src=at, rid="other")[:2] == [OK, 0]
+    before = fleet.dump()
+    for call in [("apply", pack({"src": src, "rid": rid, "op": "refuse", "i": "", "ans": b""}))
+                 for src, rid in ((beyond, "r"), ("~" + beyond, "r"), ("~", "r"), ("s", beyond))] + \
+            [("answer", beyond, "r", "1-1"), ("answer", "s", beyond, "1-1")]:
+        with pytest.raises(redis.ResponseError, match="CFERR EINVAL.*128 bytes"):
+            fleet.run(*call)
+    assert fleet.dump() == before
+
+
 @pytest.mark.parametrize("request_,status", [
     ({"op": "add", "id": "a"}, EEXIST), ({"op": "update", "id": "nobody"}, ENOTFOUND),
     ({"op": "touch", "id": "nobody"}, ENOTFOUND), ({"op": "remove", "id": "nobody"}, ENOTFOUND),

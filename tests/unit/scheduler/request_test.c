@@ -123,6 +123,32 @@ static void refuses_bad_envelopes(void **state)
 	assert_string_equal(r.id, "1");
 }
 
+/* common/lua/apply.lua and answer.lua hold the same limits: tests/unit/lua/test_fleet.py. */
+static void source_and_id_have_one_limit(void **state)
+{
+	char text[REQUEST_SOURCE_MAX + 2];
+	struct request_field fields[] = {{"source", text, REQUEST_SOURCE_MAX},
+		{"id", text, REQUEST_ID_MAX}, {"type", "endpoint.frobnicate", 19}};
+	struct request r;
+	struct request_refusal no;
+
+	(void)state;
+	memset(text, 's', sizeof text);
+	assert_int_equal(request_parse("5-1", fields, 3, &r, &no), CF_EINVAL);
+	assert_non_null(strstr(no.why.text, "frobnicate")); /* both were taken */
+	assert_int_equal(strlen(r.source), REQUEST_SOURCE_MAX);
+	assert_int_equal(strlen(r.id), REQUEST_ID_MAX);
+	fields[0].value_len++;
+	assert_int_equal(request_parse("5-2", fields, 3, &r, &no), CF_EINVAL);
+	assert_non_null(strstr(no.why.text, "\"source\" must be 1 to 128"));
+	assert_string_equal(r.source, "unknown");
+	fields[0].value_len--;
+	fields[1].value_len++;
+	assert_int_equal(request_parse("5-3", fields, 3, &r, &no), CF_EINVAL);
+	assert_non_null(strstr(no.why.text, "\"id\" must be 1 to 128"));
+	assert_string_equal(r.id, "5-3");
+}
+
 static void reads_an_add(void **state)
 {
 	struct request r;
@@ -367,6 +393,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refuses_bad_data),
 		cmocka_unit_test(refuses_bad_envelopes),
+		cmocka_unit_test(source_and_id_have_one_limit),
 		cmocka_unit_test(reads_an_add),
 		cmocka_unit_test(cuts_long_ids),
 		cmocka_unit_test(names_the_answer),
