@@ -40,6 +40,11 @@ static int check_words(const struct endpoint_config *c, struct why *why)
 			"endpoint id \"%s\": expected 1 to %d of a-z 0-9 . _ -, beginning with a "
 			"letter, digit or _",
 			c->id, ENDPOINT_ID_MAX);
+	if (!strcmp(c->id, ENDPOINT_ID_FLEET))
+		return why_set(why, CF_EINVAL,
+			"endpoint id \"%s\": it stands for the whole fleet in alerts; expected "
+			"another",
+			c->id);
 	if (!valid_word(c->tenant, ENDPOINT_TENANT_MAX, false))
 		return why_set(why, CF_EINVAL,
 			"tenant \"%s\": expected 1 to %d of a-z 0-9 . _ -, beginning with a "

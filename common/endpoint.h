@@ -18,8 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ENDPOINT_NAMES_MAX     100
-#define ENDPOINT_ID_MAX        64 /* [a-z0-9][a-z0-9._-]* */
+#define ENDPOINT_NAMES_MAX 100
+#define ENDPOINT_ID_MAX    64 /* [a-z0-9][a-z0-9._-]* */
+#define ENDPOINT_ID_FLEET \
+	"fleet" /* where an alert names an endpoint: the fleet; no endpoint's id */
 #define ENDPOINT_TENANT_MAX    64
 #define ENDPOINT_AUTHORITY_MAX 64
 #define ENDPOINT_PROFILE_MAX   64

@@ -38,7 +38,7 @@ static void take_severity(const struct mp *map, struct alert_edge *e)
 
 static void edge_key(struct alert_edge *e)
 {
-	snprintf(e->key, sizeof e->key, "%s/%s", e->endpoint[0] ? e->endpoint : "fleet",
+	snprintf(e->key, sizeof e->key, "%s/%s", e->endpoint[0] ? e->endpoint : ENDPOINT_ID_FLEET,
 		e->condition);
 }
 

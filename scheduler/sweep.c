@@ -180,7 +180,7 @@ static void got_alert(void *arg, int err, const struct reply *reply)
 	if (!data || alert_edge_decode_said(data, len, item->id, &item->was))
 		alert_edge_of_key(item->id, &item->was); /* of very many members no data is kept */
 	item->opened_ms = opened ? strtoll(opened, NULL, 10) : 0;
-	if (item->was.endpoint[0] && strcmp(item->was.endpoint, "fleet") != 0) {
+	if (item->was.endpoint[0] && strcmp(item->was.endpoint, ENDPOINT_ID_FLEET) != 0) {
 		ask_endpoint(item, item->was.endpoint);
 		return;
 	}

@@ -69,6 +69,10 @@ static int check_rest(
 			"id \"%s\": expected 1 to %d of a-z 0-9 . _ -, beginning with a letter or "
 			"digit",
 			s->id, ENDPOINT_ID_MAX);
+	if (s->id != NULL && strcmp(s->id, ENDPOINT_ID_FLEET) == 0)
+		return why_set(why, CF_EINVAL,
+			"id \"%s\": it stands for the whole fleet in alerts; expected another",
+			s->id);
 	if (s->tenant != NULL && (*s->tenant == '\0' || strlen(s->tenant) > ENDPOINT_TENANT_MAX))
 		return why_set(why, CF_EINVAL, "tenant \"%s\": expected 1 to %d bytes", s->tenant,
 			ENDPOINT_TENANT_MAX);

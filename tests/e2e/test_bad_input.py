@@ -107,6 +107,7 @@ ADD = (
     ("public suffix",   ("co.uk", "--type", "internal"),                        1, ("co.uk", "public suffix")),
     ("wild suffix",     ("*.co.uk", "--type", "internal"),                      1, ("co.uk", "public suffix")),
     ("one label",       ("localhost", "--type", "internal"),                    1, ("localhost",)),
+    ("the fleet's id",  ("x.example.test", "--type", "internal", "--id", "fleet"), 1, ("fleet", "alerts")),
     ("IPv4",            ("192.0.2.1", "--type", "internal"),                    1, ("address",)),
     ("IPv6",            ("2001:db8::1", "--type", "internal"),                  1, ("2001:db8::1",)),
     ("101 names",       (*names(101), "--type", "internal"),                    2, ("n100",)),

@@ -201,6 +201,12 @@ static void bad_configs_are_refused_with_the_rule(void **state)
 	snprintf(e.config.id, sizeof e.config.id, "Shop");
 	assert_int_equal(endpoint_config_check(&e.config, &why), CF_EINVAL);
 	assert_non_null(strstr(why.text, "\"Shop\""));
+	snprintf(e.config.target, sizeof e.config.target, "i.example.net");
+	snprintf(e.config.id, sizeof e.config.id, "fleet"); /* its alerts would be the fleet's */
+	assert_int_equal(endpoint_config_check(&e.config, &why), CF_EINVAL);
+	assert_non_null(strstr(why.text, "the whole fleet"));
+	snprintf(e.config.id, sizeof e.config.id, "fleet-1");
+	assert_int_equal(endpoint_config_check(&e.config, &why), 0);
 	endpoint_release(&e);
 }
 
