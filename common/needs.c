@@ -57,6 +57,13 @@ int64_t needs_renew_at(int64_t not_before_ms, int64_t not_after_ms)
 	return life <= 10 * CLOCK_DAY_MS ? not_before_ms + life / 2 : not_before_ms + life / 3 * 2;
 }
 
+int64_t needs_renew_latest(int64_t not_before_ms, int64_t not_after_ms)
+{
+	int64_t own = needs_renew_at(not_before_ms, not_after_ms);
+
+	return own + (not_after_ms - own) / 10;
+}
+
 int64_t needs_backoff(uint32_t failures, int64_t remaining_ms)
 {
 	static const int64_t steps[] = {

@@ -35,6 +35,9 @@ struct need needs_issue(
 double needs_jitter(const char *id);
 /** The instant of renewal without ARI: 2/3 of the lifetime, 1/2 if it is 10 days or less. */
 int64_t needs_renew_at(int64_t not_before_ms, int64_t not_after_ms);
+/** The latest instant that an ARI window may put it off to: a tenth of what the plan without ARI
+ * leaves is gone then, and nobody is warned of the expiry yet. */
+int64_t needs_renew_latest(int64_t not_before_ms, int64_t not_after_ms);
 /** After failure number n (1 …) of the owner's class: 1, 10, 100 minutes, then daily, at most an
  * eighth of the remaining life (remaining_ms 0: no certificate). */
 int64_t needs_backoff(uint32_t failures, int64_t remaining_ms);

@@ -55,7 +55,8 @@ size_t issue_names(const struct endpoint *e, int64_t now_ms, const char **names,
 void issue_note_failure(struct endpoint *e, const char *authority, const struct acme_failure *f,
 	int64_t now_ms, double jitter);
 /** A new ARI window: keeps the instant drawn before if the window is the same; else draws one. roll
- * in [0, 1). */
+ * in [0, 1). Whatever the window says, the instant is within the certificate's life and at
+ * needs_renew_latest() at the latest; one that ends before it starts is no answer. */
 void issue_note_window(struct endpoint_cert *x, int64_t start_ms, int64_t end_ms, int64_t again_ms,
 	double roll, int64_t now_ms);
 

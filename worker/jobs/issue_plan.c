@@ -122,17 +122,27 @@ void issue_note_failure(struct endpoint *e, const char *authority, const struct 
 		!strcmp(i->code, "ca_disagrees") ? "authority" : actor_of(f->class));
 }
 
+static int64_t within(int64_t at_ms, int64_t least_ms, int64_t most_ms)
+{
+	return at_ms < least_ms ? least_ms : at_ms > most_ms ? most_ms : at_ms;
+}
+
 void issue_note_window(struct endpoint_cert *x, int64_t start_ms, int64_t end_ms, int64_t again_ms,
 	double roll, int64_t now_ms)
 {
 	bool same = x->ari_start_ms == start_ms && x->ari_end_ms == end_ms;
+	int64_t latest = needs_renew_latest(x->not_before_ms, x->not_after_ms);
 
 	x->ari_next_ms = now_ms + again_ms;
 	if (x->ari_next_ms >= x->not_after_ms)
 		x->ari_next_ms = 0;
-	if (same)
+	if (same || end_ms <= start_ms)
 		return;
 	x->ari_start_ms = start_ms;
 	x->ari_end_ms = end_ms;
+	start_ms = within(start_ms, x->not_before_ms, latest);
+	end_ms = within(end_ms, x->not_before_ms, latest);
+	if (start_ms == latest) /* all of it is too late: drawn from what is left before that */
+		start_ms = needs_renew_at(x->not_before_ms, x->not_after_ms);
 	x->renew_at_ms = start_ms + (int64_t)(roll * (double)(end_ms - start_ms));
 }

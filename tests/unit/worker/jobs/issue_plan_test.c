@@ -142,7 +142,8 @@ static void only_a_routine_renewal_takes_its_time(void **state)
 
 static void the_instant_in_a_window_is_drawn_once(void **state)
 {
-	struct endpoint_cert x = {.not_after_ms = NOW + 30 * CLOCK_DAY_MS};
+	struct endpoint_cert x = {
+		.not_before_ms = NOW - 60 * CLOCK_DAY_MS, .not_after_ms = NOW + 30 * CLOCK_DAY_MS};
 
 	(void)state;
 	issue_note_window(&x, NOW, NOW + 1000, CLOCK_HOUR_MS, 0.25, NOW);
@@ -163,6 +164,48 @@ static void a_window_is_not_asked_for_past_expiry(void **state)
 	assert_int_equal(x.ari_next_ms, 0);
 }
 
+/* A certificate of 90 days, 30 of which are left: our own plan says now, and 3 days later at most.
+ */
+static int64_t drawn(int64_t start_ms, int64_t end_ms, double roll)
+{
+	struct endpoint_cert x = {.not_before_ms = NOW - 60 * CLOCK_DAY_MS,
+		.not_after_ms = NOW + 30 * CLOCK_DAY_MS,
+		.renew_at_ms = NOW + 7};
+
+	issue_note_window(&x, start_ms, end_ms, CLOCK_HOUR_MS, roll, NOW);
+	return x.renew_at_ms - NOW;
+}
+
+static void no_window_puts_a_renewal_off_too_far(void **state)
+{
+	const int64_t day = CLOCK_DAY_MS, latest = 3 * day, end = NOW + 30 * day;
+
+	(void)state;
+	assert_int_equal(needs_renew_latest(NOW - 60 * day, end), NOW + latest);
+	/* reaching too far: cut */
+	assert_int_equal(drawn(NOW + day, NOW + 4 * day, 0), day);
+	assert_int_equal(drawn(NOW + day, NOW + 4 * day, 0.5), 2 * day);
+	/* too late as a whole, past expiry, far, absurd: between our own plan and the latest */
+	for (double roll = 0; roll < 1; roll += 0.25) {
+		const int64_t expected = (int64_t)(roll * (double)latest);
+
+		assert_int_equal(drawn(NOW + latest, NOW + 5 * day, roll), expected);
+		assert_int_equal(drawn(NOW + 10 * day, NOW + 12 * day, roll), expected);
+		assert_int_equal(drawn(end + 1, end + day, roll), expected);
+		assert_int_equal(drawn(NOW + 36500 * day, NOW + 36501 * day, roll), expected);
+		assert_int_equal(drawn(INT64_MAX - 1, INT64_MAX, roll), expected);
+	}
+	/* past or endless: now, within the certificate's life */
+	assert_int_equal(drawn(NOW - 365 * day, NOW - 364 * day, 0.5), -60 * day);
+	assert_int_equal(drawn(INT64_MIN, INT64_MIN + 1, 0.5), -60 * day);
+	assert_int_equal(drawn(INT64_MIN, INT64_MAX, 0), -60 * day);
+	assert_true(drawn(INT64_MIN, INT64_MAX, 0.999) < latest);
+	/* reversed or empty: no answer, what was planned stays */
+	assert_int_equal(drawn(NOW + day, NOW, 0.5), 7);
+	assert_int_equal(drawn(NOW, NOW, 0.5), 7);
+	assert_int_equal(drawn(INT64_MAX, INT64_MIN, 0.5), 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +216,7 @@ int main(void)
 		cmocka_unit_test(only_a_routine_renewal_takes_its_time),
 		cmocka_unit_test(the_instant_in_a_window_is_drawn_once),
 		cmocka_unit_test(a_window_is_not_asked_for_past_expiry),
+		cmocka_unit_test(no_window_puts_a_renewal_off_too_far),
 	};
 
 	return cmocka_run_group_tests_name("issue_plan", tests, NULL, NULL);
