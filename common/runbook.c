@@ -110,7 +110,41 @@ const struct runbook *runbook_all(size_t *n)
 	return table;
 }
 
-void runbook_brief(const struct runbook *r, struct buf *out)
+/* What stands for the word, or NULL: the word itself. */
+static const char *value_of(const struct runbook_subject *s, const char *word, size_t n)
 {
-	buf_addf(out, "%s It ends %s.", r->now, r->ends);
+	const struct {
+		const char *word, *value;
+	} values[] = {{"ID", s->id}, {"KEY", s->key}, {"NAME", s->name}};
+
+	for (size_t i = 0; i < ARRAY_LEN(values); i++)
+		if (strlen(values[i].word) == n && !memcmp(values[i].word, word, n))
+			return values[i].value;
+	return NULL;
+}
+
+void runbook_now(const struct runbook *r, const struct runbook_subject *subject, struct buf *out)
+{
+	static const struct runbook_subject none = {0};
+	const char *s = r->now, *value;
+	size_t n;
+
+	while (*s) {
+		n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+		value = value_of(subject ? subject : &none, s, n);
+		if (value)
+			buf_adds(out, value);
+		else
+			buf_add(out, s, n);
+		s += n;
+		n = strcspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+		buf_add(out, s, n);
+		s += n;
+	}
+}
+
+void runbook_brief(const struct runbook *r, const struct runbook_subject *subject, struct buf *out)
+{
+	runbook_now(r, subject, out);
+	buf_addf(out, " It ends %s.", r->ends);
 }

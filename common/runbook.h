@@ -23,5 +23,16 @@ struct runbook {
 const struct runbook *runbook_of(const char *condition);
 /** All rows, in the order of the table. */
 const struct runbook *runbook_all(size_t *n);
+
+/** What an alert is about. In `now` the words ID, KEY and NAME stand for these; NULL leaves the
+ * word as it is. */
+struct runbook_subject {
+	const char *id;   /* of the endpoint */
+	const char *key;  /* of the alert */
+	const char *name; /* of one of several: what follows the ':' of the condition */
+};
+
+/** `now` with its words replaced. subject NULL: as it stands in the table. */
+void runbook_now(const struct runbook *r, const struct runbook_subject *subject, struct buf *out);
 /** "NOW It ends …": what an alert carries. */
-void runbook_brief(const struct runbook *r, struct buf *out);
+void runbook_brief(const struct runbook *r, const struct runbook_subject *subject, struct buf *out);

@@ -106,12 +106,18 @@ int alert_edge_decode_said(const void *data, size_t n, const char *key, struct a
 static void put_runbook(const struct alert_edge *e, struct buf *out)
 {
 	const struct runbook *book = runbook_of(e->condition);
-	_buf_release_ struct buf brief = BUF_INIT(1024);
+	const char *colon = strchr(e->condition, ':');
+	const struct runbook_subject subject = {.id = e->endpoint[0] ? e->endpoint : NULL,
+		.key = e->key,
+		.name = colon ? colon + 1 : NULL};
+	_buf_release_ struct buf now = BUF_INIT(1024), brief = BUF_INIT(1024);
 
-	mp_key_str(out, "fix", !e->fix[0] && book ? book->now : e->fix);
+	if (book)
+		runbook_now(book, &subject, &now);
+	mp_key_str(out, "fix", e->fix[0] ? e->fix : buf_cstr(&now));
 	if (!book)
 		return;
-	runbook_brief(book, &brief);
+	runbook_brief(book, &subject, &brief);
 	mp_key_str(out, "runbook", buf_cstr(&brief));
 }
 

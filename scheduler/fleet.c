@@ -330,7 +330,7 @@ struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *ale
 	f->alerts = alerts;
 	f->options = *options;
 	f->facts.replicas_wanted = options->replicas;
-	f->name = mem_strdup(options->name);
+	f->facts.fleet = f->name = mem_strdup(options->name);
 	f->nonce = mem_strdup(options->nonce);
 	f->loss.ago_ms = -1;
 	f->timer.data = f;

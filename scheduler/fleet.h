@@ -13,6 +13,7 @@
 
 /** What one look saw. */
 struct fleet_facts {
+	const char *fleet;                /* its name */
 	int64_t redis_ms, clock_apart_ms; /* our wall clock less Redis' */
 	int64_t workers;                  /* alive */
 	int64_t requests, request_age_ms;

@@ -71,15 +71,17 @@ static void stream_cap(const struct fleet_facts *f, struct alert_edge *out)
 
 	snprintf(text, sizeof text,
 		"the stream %s reached its cap: entries are dropped (%lld so far) that %s%s has "
-		"not "
-		"read",
+		"not read",
 		l->stream, (long long)l->n, l->group[0] ? "the consumer group " : "some reader",
 		l->group);
-	snprintf(fix, sizeof fix,
-		"let it catch up, or remove it: redis-cli XGROUP DESTROY cf:{FLEET}:%s %s; more "
-		"room: "
-		"streams.cap",
-		l->stream, l->group[0] ? l->group : "GROUP");
+	if (l->group[0])
+		snprintf(fix, sizeof fix,
+			"let it catch up, or remove it: redis-cli XGROUP DESTROY cf:{%s}:%s %s; "
+			"more room: streams.cap",
+			f->fleet, l->stream, l->group);
+	else
+		snprintf(fix, sizeof fix,
+			"let its readers catch up, or give it more room: streams.cap");
 	alert_fleet("stream_cap", l->n > 0 && l->ago_ms >= 0 && l->ago_ms < LOSS_MS, ALERT_WARNING,
 		text, fix, out);
 }

@@ -114,11 +114,14 @@ void incident_encode(const struct alert_edge *first, const struct group_policy *
 {
 	const struct incident_kind *kind = incident_kind(first->cause);
 	const struct runbook *book = runbook_of(kind->condition);
-	_buf_release_ struct buf brief = BUF_INIT(1024);
+	_buf_release_ struct buf now = BUF_INIT(1024), brief = BUF_INIT(1024);
 	size_t map = mp_map_open(out), data;
-	char what[700];
+	char what[700], key[sizeof first->cause + 16];
+	const struct runbook_subject subject = {.id = first->endpoint, .key = key};
 
-	runbook_brief(book, &brief);
+	snprintf(key, sizeof key, "incident:%s", first->cause);
+	runbook_now(book, &subject, &now);
+	runbook_brief(book, &subject, &brief);
 	snprintf(what, sizeof what, "%s: %s; the first is %s of %s", first->cause, book->means,
 		first->condition, first->endpoint);
 	mp_key_int(out, "least", kind->at_once ? 1 : p->least);
@@ -130,7 +133,7 @@ void incident_encode(const struct alert_edge *first, const struct group_policy *
 	mp_key_str(out, "tenant", "");
 	mp_key_str(out, "actor", book->actor);
 	mp_key_int(out, "since", first->since_ms);
-	mp_key_str(out, "fix", book->now);
+	mp_key_str(out, "fix", buf_cstr(&now));
 	mp_key_str(out, "next", first->next);
 	mp_key_str(out, "runbook", buf_cstr(&brief));
 	mp_map_close(out, data);

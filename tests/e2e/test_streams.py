@@ -117,7 +117,7 @@ def test_the_alert_names_the_stream_and_the_group(small, patience):
         alerts = json.loads(small.cli("--json", "alerts").stdout)["alerts"]
         return [a for a in alerts if "stream_cap" in json.dumps(a)]
     text = json.dumps(wait_until("the alert", opened, 60 * patience)[0])
-    assert "results" in text and "dead" in text and "XGROUP DESTROY" in text and "operator" in text
+    assert "results" in text and "dead" in text and "XGROUP DESTROY cf:{demo}:results dead;" in text and "operator" in text
     metrics = small.schedulers[0].get("/metrics")[1]
     lost = [line for line in metrics.splitlines() if "lost" in line and 'stream="results"' in line]
     assert lost and float(lost[0].rsplit(" ", 1)[1]) > CAP, lost

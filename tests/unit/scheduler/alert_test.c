@@ -239,6 +239,55 @@ static void judges_redis_and_who_leads(void **state)
 	assert_false(is_open(&f, "queue_stuck"));
 }
 
+static void must_be_ready_to_use(const struct alert_edge *e)
+{
+	static const char *const words[] = {
+		" ID", " KEY", " NAME", " GROUP ", " GROUP;", "FLEET", "STREAM", "<", "(null)"};
+	_buf_release_ struct buf packed = BUF_INIT(8192);
+
+	assert_int_equal(alert_edge_encode(e, NULL, &packed), 0);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (memmem(packed.data, packed.len, words[i], strlen(words[i])))
+			fail_msg("%s has \"%s\": %s %s", e->key, words[i], e->text, e->fix);
+}
+
+static const struct alert_edge *stream_cap(const char *group, struct alert_edge *edges)
+{
+	struct fleet_facts f = {
+		.fleet = "prod", .loss = {.n = 7, .ago_ms = 1, .stream = "results"}};
+	size_t n;
+
+	snprintf(f.loss.group, sizeof f.loss.group, "%s", group);
+	n = fleet_judge(&f, edges);
+	for (size_t i = 0; i < n; i++) {
+		edges[i].open = true; /* whether or not it holds */
+		must_be_ready_to_use(&edges[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(edges[i].condition, "stream_cap"))
+			return &edges[i];
+	fail();
+	return NULL;
+}
+
+static void what_is_to_be_done_can_be_done_as_it_stands(void **state)
+{
+	static const char *const endpoints[] = {"expiry", "parked", "account_trouble"};
+	struct alert_edge edges[FLEET_CONDITIONS], e;
+
+	(void)state;
+	assert_non_null(strstr(stream_cap("billing", edges)->fix,
+		"redis-cli XGROUP DESTROY cf:{prod}:results billing;"));
+	assert_null(strstr(stream_cap("", edges)->fix, "XGROUP"));
+	for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
+		alert_fleet(endpoints[i], true, ALERT_WARNING, "text", "", &e);
+		snprintf(e.endpoint, sizeof e.endpoint, "shop");
+		must_be_ready_to_use(&e);
+	}
+	alert_fleet("webhook_gone:ops", true, ALERT_WARNING, "text", "", &e);
+	must_be_ready_to_use(&e);
+}
+
 static void a_quota_is_low_near_its_end(void **state)
 {
 	struct fleet_limit l = {.authority = "ca", .count = 300, .window_ms = 10800000};
@@ -288,6 +337,7 @@ int main(void)
 		cmocka_unit_test(parked_ends_when_nothing_is),
 		cmocka_unit_test(judges_the_fleet),
 		cmocka_unit_test(judges_redis_and_who_leads),
+		cmocka_unit_test(what_is_to_be_done_can_be_done_as_it_stands),
 		cmocka_unit_test(a_quota_is_low_near_its_end),
 		cmocka_unit_test(the_fleet_doubts_itself_at_five_percent),
 	};
