@@ -101,9 +101,19 @@ struct diagnosis; /* common/diagnosis.h */
 
 /** What the edge was seen to serve, by connecting. */
 enum served_status { SERVED_UNKNOWN, SERVED_UNREACHABLE, SERVED_STALE, SERVED_OK };
+#define SERVED_BEHIND_MAX 8
+/** An address that does not present it to each name. */
+struct served_behind {
+	char at[72];
+	char code[ENDPOINT_CODE_MAX + 1]; /* a served_* code, or "unreachable" */
+	char what[97];                    /* what was seen there, cleaned */
+};
 struct served {
 	enum served_status status;
 	uint32_t right, addresses; /* right at n of m */
+	struct served_behind behind[SERVED_BEHIND_MAX]; /* the first of those that are not */
+	size_t behind_n;
+	char why[ENDPOINT_CODE_MAX + 1]; /* of unknown: no_worker, no_answer, no_address, forbidden */
 	uint32_t tries;            /* looks in a row at this certificate that were not right */
 	int64_t looked_ms;         /* 0: never */
 	char serial[41];           /* of the certificate that was looked for */

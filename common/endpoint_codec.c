@@ -1,7 +1,7 @@
 /* The fields of an endpoint as msgpack maps. Keys are short because a million endpoints carry them.
  */
 #include "common/diagnosis.h"
-#include "common/endpoint.h"
+#include "common/endpoint_internal.h"
 #include "common/mem.h"
 #include "common/mp.h"
 
@@ -39,38 +39,10 @@ static int read_record(
 }
 
 /* 0 and false are what absence reads as, so they are not written. */
-static void put_int(struct buf *out, const char *key, int64_t v)
-{
-	if (v)
-		mp_key_int(out, key, v);
-}
-
-static void put_text(struct buf *out, const char *key, const char *s)
-{
-	if (s[0])
-		mp_key_str(out, key, s);
-}
-
 static void put_bool(struct buf *out, const char *key, bool v)
 {
 	if (v)
 		mp_key_bool(out, key, true);
-}
-
-static uint32_t get_u32(const struct mp *map, const char *key)
-{
-	int64_t v = 0;
-
-	mp_opt_int_in(map, key, 0, UINT32_MAX, &v);
-	return (uint32_t)v;
-}
-
-static int get_enum(const struct mp *map, const char *key, int least, int most)
-{
-	int64_t v = least;
-
-	mp_opt_int_in(map, key, least, most, &v);
-	return (int)v;
 }
 
 int endpoint_config_encode(const struct endpoint_config *c, struct buf *out)
@@ -240,46 +212,6 @@ static void decode_bars(const struct mp *root, struct endpoint_verdict *v)
 	}
 }
 
-const char *served_status_name(enum served_status s)
-{
-	static const char *const names[] = {"unknown", "unreachable", "stale", "ok"};
-
-	return names[s];
-}
-
-static void encode_served(struct buf *out, const struct served *s)
-{
-	size_t map;
-
-	if (!s->looked_ms)
-		return;
-	mp_key(out, "sv");
-	map = mp_map_open(out);
-	put_int(out, "s", s->status);
-	put_int(out, "r", s->right);
-	put_int(out, "n", s->addresses);
-	put_int(out, "t", s->tries);
-	put_int(out, "l", s->looked_ms);
-	put_text(out, "x", s->serial);
-	put_text(out, "p", s->proven);
-	mp_map_close(out, map);
-}
-
-static void decode_served(const struct mp *root, struct served *s)
-{
-	struct mp map;
-
-	if (!mp_opt_map(root, "sv", &map))
-		return;
-	s->status = (enum served_status)get_enum(&map, "s", SERVED_UNKNOWN, SERVED_OK);
-	s->right = get_u32(&map, "r");
-	s->addresses = get_u32(&map, "n");
-	s->tries = get_u32(&map, "t");
-	mp_opt_int(&map, "l", &s->looked_ms);
-	mp_opt_text(&map, "x", s->serial, sizeof s->serial);
-	mp_opt_text(&map, "p", s->proven, sizeof s->proven);
-}
-
 static void encode_diagnoses(struct buf *out, const struct endpoint_verdict *v)
 {
 	if (!v->diagnoses_n)
@@ -316,7 +248,7 @@ int endpoint_verdict_encode(const struct endpoint_verdict *v, struct buf *out)
 	mp_array_close(out, names);
 	encode_bars(out, v);
 	encode_diagnoses(out, v);
-	encode_served(out, &v->served);
+	served_encode(out, &v->served);
 	return close_record(out, map);
 }
 
@@ -349,7 +281,7 @@ int endpoint_verdict_decode(
 			decode_name_verdict(&one, &v.names[v.names_n++]);
 		decode_bars(&root, &v);
 		decode_diagnoses(&root, &v);
-		decode_served(&root, &v.served);
+		served_decode(&root, &v.served);
 	}
 	err = mp_err(&doc);
 	if (err)

@@ -525,17 +525,29 @@ static void timeline_part(const struct facts *f, const struct view *view, struct
 	table_release(&t);
 }
 
-static void served_line(const struct facts *f, const struct view *view, struct buf *out)
+static void served_lines(const struct facts *f, const struct view *view, struct buf *out)
 {
 	const struct served *s = &f->endpoint.verdict.served;
 	_buf_release_ struct buf when = BUF_INIT(64);
 
-	if (s->status == SERVED_UNKNOWN)
+	if (s->status == SERVED_UNKNOWN && !s->why[0])
 		return;
 	term_when(&when, view, s->looked_ms);
+	if (s->status == SERVED_UNKNOWN) {
+		line(out, view, 2, "served", "unknown: %s, tried %s", words_means(s->why),
+			buf_cstr(&when));
+		return;
+	}
 	line(out, view, 2, "served", "%s: right at %u of %u addresses, seen %s",
 		served_status_name(s->status), (unsigned)s->right, (unsigned)s->addresses,
 		buf_cstr(&when));
+	for (size_t i = 0; i < s->behind_n; i++)
+		line(out, view, 2, i ? "" : "behind", "%s: %s%s%s%s", s->behind[i].at,
+			words_means(s->behind[i].code), s->behind[i].what[0] ? " (" : "",
+			s->behind[i].what, s->behind[i].what[0] ? ")" : "");
+	if (s->addresses - s->right > s->behind_n && s->behind_n)
+		line(out, view, 2, "", "and %zu more",
+			(size_t)(s->addresses - s->right) - s->behind_n);
 }
 
 void facts_page(const struct facts *f, const struct view *view, struct buf *out)
@@ -547,7 +559,7 @@ void facts_page(const struct facts *f, const struct view *view, struct buf *out)
 		facts_certificate(f, view, 2, out);
 	else
 		buf_adds(out, "  none yet\n");
-	served_line(f, view, out);
+	served_lines(f, view, out);
 	issuance_part(f, view, out);
 	jobs_part(f, view, out);
 	timeline_part(f, view, out);

@@ -28,6 +28,16 @@ static const struct words TABLE[] = {
 		"Create the _acme-challenge record as shown."},
 	{"lapsed_thrice", "its job was lost three times in a row, and certfleet gave up",
 		"Look at the workers' logs for this endpoint, then: certfleet jobs retry ID"},
+	/* what is served is unknown */
+	{"no_worker", "no worker of the endpoint's zone is there to look from inside",
+		"Start a worker there, with worker.zone in its configuration."},
+	{"no_answer", "no worker of the endpoint's zone has answered in time",
+		"Look at the log of the workers there."},
+	{"no_address", "no address was found to look at",
+		"Does the resolver of the worker that looked know the name?"},
+	{"forbidden", "workers may not connect to its addresses",
+		"Allow their range in network.allow where it can be reached."},
+	{"unreachable", "no connection", "Is it up, and is edge.port right?"},
 	/* the resolver */
 	{"dns_timeout", "the resolver did not answer in time", ""},
 	{"dns_error", "the resolver answered with an error", ""},

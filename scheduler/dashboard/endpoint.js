@@ -74,9 +74,11 @@ function certificateCard(e) {
 
 function servedCard(e) {
 	const s = e.served;
-	if (!s || s.status === "unknown") return null;
-	return h("section", {class: "card", "aria-labelledby": "served"}, h("h2", {id: "served"}, "What is served"),
-		h("p", {}, badge(s.status), ` at ${s.right ?? 0} of ${s.addresses ?? 0} addresses, seen `, when(s.looked)));
+	if (!s || (s.status === "unknown" && !s.reason)) return null;
+	const seen = s.status === "unknown" ? [badge(s.status), ` ${say(s.reason)}, tried `, when(s.looked)] :
+		[badge(s.status), ` at ${s.right ?? 0} of ${s.addresses ?? 0} addresses, seen `, when(s.looked)];
+	return h("section", {class: "card", "aria-labelledby": "served"}, h("h2", {id: "served"}, "What is served"), h("p", {}, seen),
+		s.behind?.length ? h("ul", {class: "small"}, s.behind.map((b) => h("li", {}, h("code", {}, b.address), ` ${say(b.code)} ${b.what}`))) : null);
 }
 
 function timelineCard(e) {

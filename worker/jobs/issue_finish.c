@@ -261,10 +261,13 @@ static void tell(struct issue *s, const struct cert_info *info, const char *repl
 	char until[CLOCK_RFC3339_LEN];
 	_mem_free_ char *text = mem_printf("serial %s by %s, valid until %s", e->cert.serial,
 		s->authority, clock_rfc3339(e->cert.not_after_ms, until));
+	_mem_free_ char *published = mem_printf(
+		"serial %s for the edges: certfleet sync, the stream results", e->cert.serial);
 
 	event_certificate(&data, e, info->issuer, replaced);
 	outcome_event(s->outcome, replaced[0] ? EVENT_RENEWED : EVENT_ISSUED, id, &data);
 	outcome_timeline(s->outcome, clock_wall_ms(), replaced[0] ? "renewed" : "issued", text);
+	outcome_timeline(s->outcome, clock_wall_ms(), "published", published);
 	outcome_expiry(s->outcome, e->cert.not_after_ms);
 	metric_inc(&stats_orders, LABELS(s->authority, replaced[0] ? "renewed" : "issued"));
 	LOG(INFO, replaced[0] ? "certificate_renewed" : "certificate_issued",

@@ -4,6 +4,7 @@
 #include "common/names.h"
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/verify_internal.h"
+#include "worker/probe/proof.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -133,6 +134,16 @@ static void describe_departed(const struct endpoint *e, int64_t next_ms, struct 
 /* Edges need some time to load a certificate: it is told when it was seen for so many looks. */
 #define STALE_LOOKS 4
 
+static void say_how_many(const struct served *s, struct condition *c)
+{
+	_buf_release_ struct buf text = BUF_INIT(4096);
+
+	buf_adds(&text, "Served at ");
+	proof_words(s, &text);
+	buf_addf(&text, ". %s", c->text);
+	snprintf(c->text, sizeof c->text, "%s", buf_cstr(&text));
+}
+
 static size_t add_served(
 	const struct endpoint *e, int64_t now_ms, int64_t next_ms, struct condition *out, size_t n)
 {
@@ -146,6 +157,7 @@ static size_t add_served(
 		if (strncmp(d->code, "served_", 7) != 0 || is_listed(out, n, d->code))
 			continue;
 		describe(e, d, now_ms, next_ms, &out[n]);
+		say_how_many(&v->served, &out[n]);
 		out[n++].severity = diagnosis_severity_word(d->severity);
 	}
 	return n;

@@ -8,6 +8,7 @@
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/events.h"
 #include "worker/jobs/verify_internal.h"
+#include "worker/probe/proof.h"
 #include "worker/stats.h"
 #include "worker/worker.h"
 
@@ -186,18 +187,38 @@ static void tell_change(struct outcome *o, const struct job *job, int64_t now)
 	outcome_timeline(o, now, "dns", buf_cstr(&text));
 }
 
-/* Once for each certificate: all addresses serve it. */
-static void tell_served(struct outcome *o, const struct job *job, int64_t now)
+void verify_served_words(const struct served *was, const struct served *now, struct buf *out)
+{
+	bool same = !strcmp(was->serial, now->serial) && was->status == now->status &&
+		    was->right == now->right && was->addresses == now->addresses &&
+		    was->behind_n == now->behind_n;
+
+	for (size_t i = 0; same && i < now->behind_n; i++)
+		same = !strcmp(was->behind[i].at, now->behind[i].at) &&
+		       !strcmp(was->behind[i].code, now->behind[i].code);
+	if (same || !now->looked_ms || now->status == SERVED_UNKNOWN)
+		return;
+	buf_addf(out, "serial %s at ", now->serial);
+	proof_words(now, out);
+}
+
+/* How far it got, when that changed; and once for each certificate that all addresses serve it. */
+static void tell_served(
+	struct outcome *o, const struct job *job, const struct served *was, int64_t now)
 {
 	const struct served *s = &job->endpoint.verdict.served;
-	_buf_release_ struct buf data = BUF_INIT(EVENT_DATA_MAX);
-	_mem_free_ char *id = mem_printf("served/%s/%s", job->id, s->proven);
-	_mem_free_ char *text = mem_printf("serial %s at %u of %u addresses", s->proven,
-		(unsigned)s->right, (unsigned)s->addresses);
+	_buf_release_ struct buf text = BUF_INIT(1024);
 
-	event_served(&data, &job->endpoint);
-	outcome_event(o, EVENT_SERVED, id, &data);
-	outcome_timeline(o, now, "served", text);
+	verify_served_words(was, s, &text);
+	if (text.len)
+		outcome_timeline(o, now, "served", buf_cstr(&text));
+	if (strcmp(was->proven, s->proven) != 0) {
+		_buf_release_ struct buf data = BUF_INIT(EVENT_DATA_MAX);
+		_mem_free_ char *id = mem_printf("served/%s/%s", job->id, s->proven);
+
+		event_served(&data, &job->endpoint);
+		outcome_event(o, EVENT_SERVED, id, &data);
+	}
 }
 
 static void put_verdict(struct outcome *o, const struct endpoint_verdict *v)
@@ -250,7 +271,7 @@ void verify_finish(struct verify *v)
 	struct endpoint *e = &job->endpoint;
 	struct outcome *o = outcome_new();
 	int64_t now = clock_wall_ms();
-	_mem_free_ char *proven = mem_printf("%s", e->verdict.served.proven);
+	const struct served was = e->verdict.served;
 	bool changed = adopt(v, now);
 	char code[ENDPOINT_CODE_MAX + 1];
 	struct need next = needs_verify(e, &v->w->needs_policy, now, needs_jitter(job->id));
@@ -261,8 +282,7 @@ void verify_finish(struct verify *v)
 	metric_inc(&stats_looks, LABELS(endpoint_ready(e) == READY_YES ? "right" : "waiting"));
 	if (changed)
 		tell_change(o, job, now);
-	if (strcmp(proven, e->verdict.served.proven) != 0)
-		tell_served(o, job, now);
+	tell_served(o, job, &was, now);
 	outcome_next(o, &next);
 	ask_issue(o, e, v->w, changed, now);
 	put_conditions(v, o, now, next.due_ms);

@@ -5,6 +5,8 @@
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/job.h"
 
+struct proof;
+struct proof_name;
 struct verify_name;
 struct verify_proof;
 struct worker;
@@ -43,6 +45,15 @@ void verify_prove(struct verify *v);
 void verify_take_proof(struct verify *v, const struct served *was, int64_t now_ms);
 /** Cancels what is under way. */
 void verify_forget_proof(struct verify *v);
+/** The names of the certificate by which edges are asked, of a verdict: out[its names_n]; how many.
+ */
+size_t verify_proof_names(
+	const struct endpoint *e, const struct endpoint_verdict *v, struct proof_name *out);
+/** What was seen goes into the endpoint's verdict; findings keep the time of their first sight. */
+void verify_put_proof(
+	struct endpoint *e, struct proof *p, const struct served *was, int64_t now_ms);
+/** What the timeline says when that differs from before: "" if it does not. */
+void verify_served_words(const struct served *was, const struct served *now, struct buf *out);
 
 /* verify.c */
 /** The last step: finishes and frees. */

@@ -103,8 +103,11 @@ static void verdict_certificate_and_issuance_come_back(void **state)
 	snprintf(e.verdict.names[1].challenge.code, ENDPOINT_CODE_MAX, "record_missing");
 	e.verdict.names[1].challenge.status = RECORD_MISSING;
 	e.verdict.names[1].dns01 = VERDICT_CANNOT;
-	e.verdict.served =
-		(struct served){SERVED_STALE, 1, 3, 2, NOW - 7, .serial = "0abc", .proven = "0abb"};
+	e.verdict.served = (struct served){SERVED_STALE, 1, 3,
+		.behind = {{"192.0.2.7:443", "served_old", "serial 0abb"},
+			{"[2001:db8::7]:443", "unreachable", ""}},
+		.behind_n = 2, .tries = 2, .looked_ms = NOW - 7, .serial = "0abc", .proven = "0abb",
+		.why = "no_worker"};
 	e.cert.der = mem_dup("\0der", 4);
 	e.cert.der_len = 4;
 	snprintf(e.cert.serial, sizeof e.cert.serial, "0a0b");
@@ -139,6 +142,12 @@ static void verdict_certificate_and_issuance_come_back(void **state)
 	assert_true(back.verdict.served.looked_ms == NOW - 7);
 	assert_string_equal(back.verdict.served.serial, "0abc");
 	assert_string_equal(back.verdict.served.proven, "0abb");
+	assert_string_equal(back.verdict.served.why, "no_worker");
+	assert_int_equal(back.verdict.served.behind_n, 2);
+	assert_string_equal(back.verdict.served.behind[0].at, "192.0.2.7:443");
+	assert_string_equal(back.verdict.served.behind[0].code, "served_old");
+	assert_string_equal(back.verdict.served.behind[0].what, "serial 0abb");
+	assert_string_equal(back.verdict.served.behind[1].code, "unreachable");
 	assert_string_equal(back.issuance.detail, "no TXT record found");
 	assert_int_equal(endpoint_quota_ticket(&back), NOW + 5);
 	assert_string_equal(back.issuance.wait, "ca allows 3 new orders in 1h");

@@ -84,23 +84,23 @@ static void judge(enum who who, bool with_middle, bool with_root, int64_t now, c
 	struct handshake_result r = {.end = HANDSHAKE_PRESENTED};
 	struct chain mine = {0};
 	X509 *ours = leaf_of(OURS), *leaf = leaf_of(who);
-	struct endpoint_cert cert = {.not_before_ms = NOW - DAY};
-	const struct served_case c = {
-		.cert = &cert, .before = "0b", .name = "shop.example.com", .now_ms = now};
-	char what[SERVED_WHAT_SIZE];
-	int64_t ends;
+	struct served_case c = {.before = "0b", .name = "shop.example.com", .now_ms = now};
+	struct served_seen seen;
 
 	add(&mine, ours);
-	cert.der = mine.certs[0].der;
-	cert.der_len = mine.certs[0].len;
+	c.der = mine.certs[0].der;
+	c.der_len = mine.certs[0].len;
 	add(&r.chain, who == OURS ? ours : leaf);
 	if (with_middle)
 		add(&r.chain, middle);
 	if (with_root)
 		add(&r.chain, root);
-	assert_string_equal(served_judge(&c, &r, what, &ends), want);
-	assert_non_null(strstr(what, "serial "));
-	assert_true(ends > 0);
+	served_judge(&c, &r, &seen);
+	assert_string_equal(seen.code, want);
+	assert_string_equal(seen.name, "shop.example.com");
+	assert_non_null(strstr(seen.what, "serial "));
+	assert_true(seen.serial[0] && seen.from_ms > 0 && seen.ends_ms > seen.from_ms);
+	assert_true(served_is_wrong(seen.code) == (want[0] != '\0'));
 	chain_release(&mine);
 	chain_release(&r.chain);
 	X509_free(ours);
@@ -117,23 +117,33 @@ static void codes_are_told_apart(void **state)
 
 static void without_a_certificate(void **state)
 {
-	struct handshake_result r = {.end = HANDSHAKE_FAILED, .why = "unrecognized name"};
-	struct endpoint_cert cert = {0};
-	const struct served_case c = {.cert = &cert, .before = "", .name = "a.example.com"};
-	char what[SERVED_WHAT_SIZE];
-	int64_t ends;
+	static const struct {
+		enum handshake_end end;
+		const char *code;
+		bool wrong;
+	} ends[] = {
+		{HANDSHAKE_FAILED, "served_handshake", true},
+		{HANDSHAKE_UNREACHABLE, SERVED_UNREACHED, false},
+		{HANDSHAKE_FORBIDDEN, SERVED_NOT_ALLOWED, false},
+	};
+	struct handshake_result r = {.why = "unrecognized name"};
+	const struct served_case c = {.before = "", .name = "a.example.com"};
+	struct served_seen seen;
 
 	(void)state;
-	assert_string_equal(served_judge(&c, &r, what, &ends), "served_handshake");
-	assert_string_equal(what, "unrecognized name");
-	r.end = HANDSHAKE_UNREACHABLE;
-	assert_null(served_judge(&c, &r, what, &ends));
-	r.end = HANDSHAKE_FORBIDDEN;
-	assert_null(served_judge(&c, &r, what, &ends));
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		r.end = ends[i].end;
+		served_judge(&c, &r, &seen);
+		assert_string_equal(seen.code, ends[i].code);
+		assert_string_equal(seen.what, "unrecognized name");
+		assert_true(!seen.serial[0] && !seen.ends_ms);
+		assert_true(served_is_wrong(seen.code) == ends[i].wrong);
+	}
 	r.end = HANDSHAKE_PRESENTED;
 	r.chain.certs = &(struct chain_cert){.der = (unsigned char *)"\x30\x00", .len = 2};
 	r.chain.n = 1;
-	assert_string_equal(served_judge(&c, &r, what, &ends), "served_handshake");
+	served_judge(&c, &r, &seen);
+	assert_string_equal(seen.code, "served_handshake");
 }
 
 static int setup(void **state)
