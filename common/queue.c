@@ -198,7 +198,7 @@ static void batch_send(struct queue *q, struct batch *b)
 }
 
 /* All of them, so that calls on one job stay in order. */
-static void flush(struct queue *q)
+void queue_flush(struct queue *q)
 {
 	uv_prepare_stop(&q->turn);
 	for (int op = 0; op < OPS_N; op++)
@@ -209,7 +209,7 @@ static void flush(struct queue *q)
 
 static void on_turn(uv_prepare_t *turn)
 {
-	flush(turn->data);
+	queue_flush(turn->data);
 }
 
 static struct batch *batch_open(struct queue *q, enum op op, struct item item)
@@ -217,7 +217,7 @@ static struct batch *batch_open(struct queue *q, enum op op, struct item item)
 	struct batch *b = q->open[op];
 
 	if (b && (b->n == QUEUE_BATCH || b->args.bytes > BATCH_BYTES)) {
-		flush(q);
+		queue_flush(q);
 		b = NULL;
 	}
 	if (!b) {

@@ -61,6 +61,9 @@ void queue_take(struct queue *q, size_t n, size_t slots, size_t running, unsigne
 void queue_beat(struct queue *q, const char *const *ids, const char *const *tokens, size_t n,
 	queue_beat_fn *fn, void *arg);
 
+/** Sends what the calls of this turn have gathered: it goes before what comes next. */
+void queue_flush(struct queue *q);
+
 /** Stores the checkpoint (field o). A NULL or empty one removes it. With barrier the reply comes
  * only after the configured replicas acknowledged (queue_set_barrier). */
 void queue_checkpoint(struct queue *q, const char *id, const char *token, const void *bytes,

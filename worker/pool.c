@@ -354,6 +354,12 @@ static void release_all(struct pool *p)
 	}
 }
 
+static void beat_now(struct pool *p, int64_t now)
+{
+	p->beat_at_ms = now + p->o.lease_ms / 3;
+	beat(p);
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	struct pool *p = t->data;
@@ -362,10 +368,14 @@ static void on_tick(uv_timer_t *t)
 	look_after_jobs(p, now);
 	if (p->draining && now >= p->grace_end_ms)
 		release_all(p);
-	if (now >= p->beat_at_ms) {
-		p->beat_at_ms = now + p->o.lease_ms / 3;
-		beat(p);
-	}
+	if (now >= p->beat_at_ms)
+		beat_now(p, now);
+}
+
+void pool_redis_up(struct pool *p)
+{
+	beat_now(p, clock_mono_ms());
+	queue_flush(p->queue);
 }
 
 /* --- life */

@@ -125,6 +125,9 @@ static void on_redis(void *arg, bool up, const struct why *why)
 	}
 	w->redis_back_ms = w->redis_lost_ms ? clock_wall_ms() : 0;
 	LOG(INFO, "redis_up", LF("at", redis_server(w->redis, at, sizeof at)));
+	for (int q = 0; q < 2; q++)
+		if (w->pools[q])
+			pool_redis_up(w->pools[q]);
 	if (w->nodes)
 		nodes_beat(w->nodes);
 	if (w->vault && w->canaries < 2 && !w->canary_asked)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from conftest import running_stack
-from faults import all_well, import_endpoints, internal, row, wait_active
+from faults import all_well, import_endpoints, internal, job, row, wait_active
 from servers import wait_until
 
 N = 14
@@ -58,6 +58,30 @@ def test_connection_cut_in_the_middle(fleet, patience, how):
     row(f"connection cut {'before' if how == 'cut_before' else 'after'} Redis runs take, finish, checkpoint, beat, apply",
         "no order more, each job once", f"{sum(cuts.values())} cuts ({', '.join(f'{s} {n}' for s, n in cuts.items() if n)}), "
         f"{orders} orders for {N} endpoints{failures(failed)}")
+
+
+def test_leases_are_extended_first_when_redis_is_back(fleet, patience):
+    """Whatever else a worker would say: its leases went on ending meanwhile."""
+    worker, proxy = fleet.workers[0], fleet.proxies["worker1"]
+    ids = import_endpoints(fleet, [internal(i, "back") for i in range(N)])
+    wait_until("jobs in it", lambda: any(holds(fleet, i, worker) for i in ids), 60 * patience, 0.02)
+    said = []
+    scripts = proxy.count(lambda args: args[0].upper() == b"EVALSHA" and said.append(proxy.word(args)))
+    running = [i for i in ids if holds(fleet, i, worker)]
+    proxy.cut()
+    said.clear()
+    wait_until("it to beat", lambda: "beat" in said, 20 * patience, 0.02)
+    scripts.drop()
+    assert running and said[0] == "beat", said
+    failed = wait_active(fleet, ids, 90 * patience)
+    orders = judged(fleet, ids, N + len(failed))
+    row("Redis away for a moment while a worker has jobs", "their leases are extended before anything else is said",
+        f"{len(running)} jobs running; first script on the new connection: {said[0]}; {orders} orders for {N} endpoints{failures(failed)}")
+
+
+def holds(fleet, endpoint, worker):
+    record = job(fleet, endpoint)
+    return record.get("where") == 2 and record["worker"] == worker.name
 
 
 def test_scripts_are_gone(fleet, patience):
