@@ -166,6 +166,8 @@ struct barrier *barrier_new(uv_loop_t *loop, const struct redis_options *options
 void barrier_free(struct barrier *b);
 /** Calls done when everything written on redis before this call is on the replicas. */
 void barrier_wait(struct barrier *b, struct redis *redis, queue_done_fn *done, void *arg);
+/** The last one, within a minute, lacked acknowledgements. NULL: there are no barriers. */
+bool barrier_is_late(const struct barrier *b);
 void queue_set_barrier(struct queue *q, struct barrier *b);
 
 /* The scheduler's side. */

@@ -1,3 +1,4 @@
+#include "common/clock.h"
 #include "common/mem.h"
 #include "common/queue.h"
 #include "common/str.h"
@@ -16,6 +17,7 @@
  */
 
 #define NONCE_BYTES 16
+#define LATE_MS     CLOCK_MINUTE_MS /* nobody asked since: it may be well again */
 
 struct waiter {
 	struct waiter *next;
@@ -32,8 +34,9 @@ struct barrier {
 	struct waiter *round; /* NULL: none on the way */
 	char nonce[2 * NONCE_BYTES + 1];
 	char *key;
-	uint32_t steps; /* callbacks of Redis still to come */
-	int err;        /* of this round */
+	uint32_t steps;  /* callbacks of Redis still to come */
+	int err;         /* of this round */
+	int64_t late_ms; /* when a round lacked acknowledgements, monotonic; 0: the last did not */
 	bool freed;
 };
 
@@ -119,7 +122,16 @@ static void on_wait(void *arg, int err, const struct reply *reply)
 {
 	struct barrier *b = arg;
 
-	step(b, err ? err : reply_int(reply) >= (int64_t)b->replicas ? 0 : CF_EAGAIN);
+	bool enough = !err && reply_int(reply) >= (int64_t)b->replicas;
+
+	if (!err)
+		b->late_ms = enough ? 0 : clock_mono_ms();
+	step(b, err ? err : enough ? 0 : CF_EAGAIN);
+}
+
+bool barrier_is_late(const struct barrier *b)
+{
+	return b && b->late_ms && clock_mono_ms() - b->late_ms < LATE_MS;
 }
 
 static void on_set(void *arg, int err, const struct reply *reply)

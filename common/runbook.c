@@ -84,6 +84,10 @@ static const struct runbook table[] = {
 	{"redis_replicas", "operator", "Redis has fewer replicas than the config asks for",
 		"Start the missing replicas. Until then whatever needs them waits.",
 		"when enough replicas are connected"},
+	{"barriers_late", "operator", "replicas do not acknowledge in time what is written",
+		"Look at the replicas' load, disks and links: INFO replication shows how far each "
+		"is behind. Jobs wait meanwhile, and are not punished.",
+		"with the next write that enough replicas acknowledge"},
 	/* how alerts are delivered */
 	{"webhook_failing", "operator", "alerts do not reach a target",
 		"Look at the target; it is tried again until its alerts are too old.",

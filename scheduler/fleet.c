@@ -16,7 +16,7 @@
 #define LOOK_EVERY_MS      10000
 #define HEARTBEAT_EVERY_MS 60000
 #define ALIVE_TEXT         "60000"
-#define FACTS_N            17
+#define FACTS_N            18
 #define DOUBT_TEXT         "900"
 #define SAME_HEAD_MS       5     /* two looks at one due job differ by their own time at most */
 #define STREAM_STEP        10000 /* entries at a time */
@@ -154,7 +154,7 @@ static void read_facts(const struct reply *reply, struct fleet_facts *f)
 	int64_t *const into[FACTS_N] = {&f->redis_ms, &f->workers, &f->requests, &f->request_age_ms,
 		&f->endpoints, &f->alerts_open, &f->running[0], &f->parked[0], &f->late_ms[0],
 		&f->running[1], &f->parked[1], &f->late_ms[1], &f->looked, &f->turned,
-		&f->resolvers, &f->zone_ds, &f->zone_lost};
+		&f->resolvers, &f->zone_ds, &f->zone_lost, &f->barriers};
 
 	for (size_t i = 0; i < FACTS_N; i++)
 		*into[i] = reply_int(reply_at(reply, i));
@@ -190,6 +190,7 @@ static void lead_on(struct fleet *f)
 
 	f->facts.led_ms = now - f->led_since_ms;
 	f->facts.loss = f->loss;
+	f->facts.barrier = barrier_is_late(f->options.barrier);
 	f->loss.ago_ms = -1;
 	n = fleet_judge(&f->facts, edges);
 	for (size_t i = 0; i < f->options.limits_n; i++)

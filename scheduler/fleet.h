@@ -34,9 +34,11 @@ struct fleet_facts {
 	int64_t memory_used, memory_most; /* bytes; most 0: no limit */
 	bool disk_failed;                 /* its last write to disk, of AOF or RDB */
 	int64_t replicas, replicas_wanted;
+	int64_t barriers; /* workers whose barriers time out, … */
+	bool barrier;     /* … and ours */
 };
 
-#define FLEET_CONDITIONS 14
+#define FLEET_CONDITIONS 15
 /** Whether the fleet suspects itself: 5 % of the names looked at, and 20 at least, turned bad. */
 bool fleet_doubts(const struct fleet_facts *f);
 /** The conditions of the whole fleet (common/runbook.h), open or closed, from one look. Returns
@@ -62,6 +64,7 @@ struct fleet;
 struct fleet_options {
 	const char *name, *nonce; /* the fleet's, ours */
 	int64_t replicas;         /* that the config asks for */
+	struct barrier *barrier;  /* NULL without */
 	size_t cap;               /* entries that a stream holds at most, and … */
 	int64_t keep_ms;          /* … for how long at least below that */
 	struct fleet_limit limits[FLEET_LIMITS_MAX];

@@ -175,6 +175,18 @@ static void redis_replicas(const struct fleet_facts *f, struct alert_edge *out)
 		"redis_replicas", f->replicas < f->replicas_wanted, ALERT_CRITICAL, text, "", out);
 }
 
+static void barriers_late(const struct fleet_facts *f, struct alert_edge *out)
+{
+	char text[240];
+
+	snprintf(text, sizeof text,
+		"fewer than %" PRId64 " replicas acknowledge in time what is written (%s%" PRId64
+		" worker%s): no order is finalized and no request answered until they do",
+		f->replicas_wanted, f->barrier ? "the scheduler and " : "", f->barriers,
+		f->barriers == 1 ? "" : "s");
+	alert_fleet("barriers_late", f->barriers > 0 || f->barrier, ALERT_CRITICAL, text, "", out);
+}
+
 static bool info_is_bad(const char *info, size_t len, const char *name)
 {
 	char word[16];
@@ -227,5 +239,6 @@ size_t fleet_judge(const struct fleet_facts *f, struct alert_edge out[FLEET_COND
 	redis_memory(f, &out[11]);
 	redis_persistence(f, &out[12]);
 	redis_replicas(f, &out[13]);
+	barriers_late(f, &out[14]);
 	return FLEET_CONDITIONS;
 }

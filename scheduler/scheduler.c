@@ -172,11 +172,12 @@ static void new_parts(struct scheduler *s)
 		.least = c->alerts.incident.endpoints};
 	struct leader_events events = {.changed = leader_changed, .clock = leader_clock, .arg = s};
 
-	const struct fleet_options fleet = fleet_options(s);
+	struct fleet_options fleet = fleet_options(s);
 
 	s->looked = true;
 	s->block = redis_new(s->loop, &s->redis_options, NULL, NULL);
 	new_requests(s);
+	fleet.barrier = s->barrier;
 	s->reap = reap_new(s->loop, s->redis, c->worker.lease_ms, redis_moved, s);
 	s->patrol = patrol_new(s->loop, s->redis, &policy);
 	s->alerts = alerts_new(s->loop, s->redis, &grouping);

@@ -5,6 +5,7 @@
 #include "common/secret.h"
 #include "common/str.h"
 #include "worker/diagnose/diagnose.h"
+#include "worker/jobs/again.h"
 #include "worker/worker.h"
 
 #include <string.h>
@@ -45,6 +46,7 @@ static struct call *call_new(struct authority *a, acme_done_fn *done, void *done
 
 static void call_done(struct call *c, int err)
 {
+	again_note(c->a->all->w, err);
 	c->done(c->done_arg, err);
 	free(c);
 }

@@ -169,7 +169,7 @@ static void say_alive(struct nodes *n)
 		w->draining ? "draining" : "running", "verify_running", counts[0], "verify_slots",
 		counts[1], "issue_running", counts[2], "issue_slots", counts[3], "http01", http01,
 		"dns01", dns01, "looked", looked, "turned", turned, "trouble",
-		doubt_trouble(w->doubt)};
+		doubt_trouble(w->doubt), "barrier", barrier_is_late(w->barrier) ? "late" : ""};
 	const char *argv[ARRAY_LEN(fields) + 1] = {w->name, now, KEEP_ROW_S};
 
 	if (c->worker.roles & ROLE_JOBS) { /* at maxmemory too */

@@ -59,11 +59,12 @@ struct worker {
 	struct httpd *httpd;   /* /healthz, /readyz, /metrics */
 	uv_signal_t sigterm, sigint;
 	bool draining, canary_asked;
-	unsigned canaries;     /* wraps whose key was found right; jobs start at 2 */
-	int pools_left;        /* pools that still drain */
-	struct again *agains;  /* writes that wait for Redis: worker/jobs/again.h */
-	int64_t redis_lost_ms; /* when the connection was last seen to break; Unix time */
-	int64_t redis_back_ms; /* when it was last made; 0: for the first time */
+	unsigned canaries;       /* wraps whose key was found right; jobs start at 2 */
+	int pools_left;          /* pools that still drain */
+	struct again *agains;    /* writes that wait for Redis: worker/jobs/again.h */
+	int64_t redis_lost_ms;   /* when the connection was last seen to break; Unix time */
+	int64_t redis_back_ms;   /* when it was last made; 0: for the first time */
+	int64_t redis_failed_ms; /* when a write that an order waited for was last given up */
 	int exit_status;
 };
 

@@ -3,7 +3,7 @@
 -- [now, workers that gave a sign within ALIVE_MS, requests waiting, age of the oldest (ms), endpoints, open alerts,
 --  and for verify and issue each: running, parked, how long the oldest due job has waited (ms),
 --  names that the workers looked at of late, and of these turned from some CAN to none; workers whose resolver fails,
---  that see a DS at our challenge zone, that do not see it delegated]
+--  that see a DS at our challenge zone, that do not see it delegated, whose barriers time out]
 --#include "_base.lua"
 if #ARGV ~= 1 then
 	fail('EINVAL', 'fleet needs the age of a living worker')
@@ -38,18 +38,19 @@ end
 
 -- What the rows of the living workers say of themselves, 256 at most.
 local function workers_say(out)
-	local n = {0, 0, 0, 0, 0}
+	local n = {0, 0, 0, 0, 0, 0}
 	local troubles = {resolver = 3, zone_ds = 4, zone_not_delegated = 5}
 	local alive = redis.call('ZRANGEBYSCORE', P .. 'workers', NOW - ALIVE, '+inf', 'LIMIT', 0, 256)
 	for _, name in ipairs(alive) do
 		local row = is_type(P .. 'w:' .. name, 'hash') and
-			redis.call('HMGET', P .. 'w:' .. name, 'looked', 'turned', 'trouble') or {}
+			redis.call('HMGET', P .. 'w:' .. name, 'looked', 'turned', 'trouble', 'barrier') or {}
 		n[1] = n[1] + (tonumber(row[1] or nil) or 0)
 		n[2] = n[2] + (tonumber(row[2] or nil) or 0)
 		local kind = troubles[row[3] or '']
 		if kind then
 			n[kind] = n[kind] + 1
 		end
+		n[6] = n[6] + (row[4] == 'late' and 1 or 0)
 	end
 	for _, count in ipairs(n) do
 		out[#out + 1] = count

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from conftest import running_stack
-from faults import all_well, import_endpoints, internal, row
+from faults import all_well, import_endpoints, internal, job, log_lines, row
 from servers import wait_until
 
 N = 30
@@ -129,6 +129,47 @@ def test_a_killed_primary(fleet, patience):
         f"all four processes at work {worst:.1f} s after +switch-master; {N} of {N} active, {orders} orders; the command "
         f"line answered {asked} of {asked} times")
     fleet.redis.rejoin(switch.old)
+
+
+def alert(fleet, condition):
+    return [a for a in fleet.cli_json("alerts")["alerts"] if a["condition"] == condition]
+
+
+def test_replicas_that_do_not_acknowledge(fleet, patience):
+    """They are connected, and stand still: jobs wait at their barrier, and that is no fault of theirs."""
+    before, n = fleet.pebble.orders_added(), 3
+    replicas = [m for m in fleet.redis.members if m is not fleet.primary()]
+    for w in fleet.workers:
+        w.signal(signal.SIGSTOP)
+    ids = import_endpoints(fleet, [internal(i, "ack") for i in range(n)])
+    for r in replicas:
+        r.signal(signal.SIGSTOP)
+    try:
+        for w in fleet.workers:
+            w.signal(signal.SIGCONT)
+        wait_until("all to be given back", lambda: len(given_back(fleet, ids)) == n, 60 * patience, 0.1)
+        assert not log_lines(fleet.workers, "event=issuance_failed endpoint=ack"), "a job was charged"
+        said, = wait_until("the alert", lambda: alert(fleet, "barriers_late"), 60 * patience, 0.3)
+        assert said["severity"] == "critical" and said["actor"] == "operator" and "acknowledge" in said["text"]
+        assert not alert(fleet, "redis_replicas")
+        records = [job(fleet, i) for i in ids]
+    finally:
+        for r in replicas:
+            r.signal(signal.SIGCONT)
+    assert {(r["lapses"], r["attempt"] <= 1) for r in records} == {(0, True)}, records
+    fleet.wait_states("active", ids, 60 * patience)
+    wait_until("the alert to end", lambda: not alert(fleet, "barriers_late"), 60 * patience, 0.3)
+    assert not log_lines(fleet.workers, "event=issuance_failed endpoint=ack")
+    orders = all_well(fleet, ids, before + n) - before
+    row("replicas stand still while orders are under way, barriers with a replica",
+        "nothing is finalized and nothing charged until a replica acknowledges; the operator is told",
+        f"{n} of {n} jobs given back at the barrier with attempts uncharged, barriers_late opened and resolved; "
+        f"{orders} orders for {n} endpoints")
+
+
+def given_back(fleet, ids):
+    lines = log_lines(fleet.workers, "event=job_released endpoint=ack")
+    return {i for i in ids if any(f"endpoint={i} queue=issue " in x for x in lines)}
 
 
 def test_a_hanging_primary_that_comes_back(fleet, patience):

@@ -35,6 +35,7 @@ static void end(struct again *a, int err)
 	if (a->next)
 		a->next->at = a->at;
 	a->over = true;
+	again_note(a->w, err);
 	if (!a->asking)
 		uv_close((uv_handle_t *)&a->pause, on_closed);
 	done(done_arg, err);
@@ -54,6 +55,12 @@ static void on_pause(uv_timer_t *t)
 bool again_is_passing(int err)
 {
 	return err == CF_ECONN || err == CF_ETIMEDOUT || err == CF_EREDIS || err == CF_EAGAIN;
+}
+
+void again_note(struct worker *w, int err)
+{
+	if (again_is_passing(err))
+		w->redis_failed_ms = clock_wall_ms();
 }
 
 void again_answer(struct again *a, int err)
@@ -80,7 +87,7 @@ void again_start(struct worker *w, again_try_fn *try, void (*release)(void *arg)
 		.arg = arg,
 		.done = done,
 		.done_arg = done_arg,
-		.until_mono_ms = clock_mono_ms() + AGAIN_FOR_MS};
+		.until_mono_ms = clock_mono_ms() + AGAIN_LEASES * w->config->worker.lease_ms};
 	if (a->next)
 		a->next->at = &a->next;
 	w->agains = a;

@@ -226,14 +226,16 @@ static bool was_our_outage(const struct issue *s)
 	       nodes_silent_ms(s->w->nodes) >= s->ordered_ms;
 }
 
-/* What the order wanted of Redis while it was away: it goes on where it stands. */
+/* What the order wanted of Redis while it was away, or had fewer replicas than it must: the order
+ * goes on where it stands, and nothing is charged for it. */
 static bool redis_failed(const struct issue *s, const struct acme_failure *f)
 {
 	static const char *const codes[] = {"checkpoint_failed", "publish_failed", "account_store"};
 
 	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
 		if (!strcmp(f->code, codes[i]))
-			return s->w->redis_lost_ms >= s->ordered_ms;
+			return s->w->redis_lost_ms >= s->ordered_ms ||
+			       s->w->redis_failed_ms >= s->ordered_ms;
 	return false;
 }
 
