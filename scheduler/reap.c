@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-#define TICK_MS       1000
-#define LOOK_EVERY_MS 2000
+#define TICK_MS 1000
 
 struct reap {
 	uv_timer_t tick;
@@ -78,7 +77,7 @@ static void got_persistence(void *arg, int err, const struct reply *reply)
 	note_pause(r, why);
 	if (r->leading && strcmp(r->remembered, r->replid))
 		redis_commandv(r->redis, NULL, NULL, "SET", r->replid_key, r->replid, NULL);
-	if (why && strcmp(why, "loading"))
+	if (why && !strcmp(why, "replication_id_changed"))
 		r->moved(r->arg);
 }
 
@@ -131,7 +130,7 @@ static void tick(uv_timer_t *timer)
 
 	if (!redis_is_up(r->redis))
 		return;
-	if (!r->looking && (now - r->looked_ms >= LOOK_EVERY_MS || !r->guard.looked))
+	if (!r->looking && (now - r->looked_ms >= REAP_LOOK_EVERY_MS || !r->guard.looked))
 		look(r, now);
 	for (int q = 0; q < 2; q++)
 		if (r->leading && !r->busy[q] && reap_guard_allows(&r->guard, now))

@@ -1,9 +1,10 @@
 /* reap.h - lapsed leases become suspects, when it is certain that they lapsed.
  *
  * A lease lapses by Redis' clock alone. After a failover, a restart or a step of that clock, leases
- * that are alive look lapsed, so for one lease after any of these nothing is reaped: the workers'
- * beats put them right meanwhile. What was seen of Redis is a value (struct reap_guard), and a look
- * comes every two seconds and before the first reaping after each connect.
+ * that are alive look lapsed, and in a silence nobody could extend them: so for one lease after any
+ * of these nothing is reaped, and the workers' beats put them right meanwhile. What was seen of
+ * Redis is a value (struct reap_guard), and a look comes every two seconds and before the first
+ * reaping after each connect.
  */
 #pragma once
 
@@ -14,13 +15,15 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define REPLID_SIZE 41
+#define REPLID_SIZE        41
+#define REAP_LOOK_EVERY_MS 2000
 
 /** Times of the monotonic clock, but for redis_ms. Zeroed with lease_ms set is the beginning. */
 struct reap_guard {
 	int64_t lease_ms;         /* the workers' */
 	int64_t not_before_ms;    /* no reaping before */
 	bool looked;              /* since the connection came up */
+	int64_t looked_ms;        /* when it last answered; 0: never */
 	char replid[REPLID_SIZE]; /* "": not known */
 	bool has_clock;
 	int64_t ahead_ms; /* Redis' clock less our monotonic one */

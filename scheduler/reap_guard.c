@@ -21,8 +21,10 @@ void reap_guard_connected(struct reap_guard *g)
 const char *reap_guard_look(struct reap_guard *g, int64_t now_ms, const char *replid,
 	const char *remembered, bool loading)
 {
+	bool silent = g->looked_ms && now_ms - g->looked_ms > REAP_LOOK_EVERY_MS + g->lease_ms / 3;
 	char before[REPLID_SIZE];
 
+	g->looked_ms = now_ms;
 	snprintf(before, sizeof before, "%s", g->replid[0] ? g->replid : remembered);
 	snprintf(g->replid, sizeof g->replid, "%s", replid);
 	g->looked = true;
@@ -30,7 +32,7 @@ const char *reap_guard_look(struct reap_guard *g, int64_t now_ms, const char *re
 		return pause_for(g, now_ms, "loading");
 	if (before[0] && strcmp(before, replid))
 		return pause_for(g, now_ms, "replication_id_changed");
-	return NULL;
+	return silent ? pause_for(g, now_ms, "silent") : NULL;
 }
 
 const char *reap_guard_clock(

@@ -12,10 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SILENT_MS  2500 /* two beats missed */
-#define BEAT_MS    1000
-#define KEEP_ROW_S "60"
-#define FIELD_SIZE 2048
+#define SILENT_MS       2500 /* two beats missed */
+#define BEAT_MS         1000
+#define REDIS_SILENT_MS 2000 /* a responder holds a question no longer */
+#define KEEP_ROW_S      "60"
+#define FIELD_SIZE      2048
 
 struct nodes {
 	struct worker *w;
@@ -138,6 +139,24 @@ static void role_words(uint32_t roles, char out[64])
 		roles & ROLE_NOTIFY ? "notify " : "");
 }
 
+bool nodes_redis_is_silent(const struct worker *w)
+{
+	return w->redis_asked_ms && clock_wall_ms() - w->redis_asked_ms > REDIS_SILENT_MS;
+}
+
+/* A Redis that stood still was away, though no connection broke. */
+static void acknowledged(void *arg, int err, const struct reply *reply)
+{
+	struct worker *w = arg;
+
+	(void)reply;
+	if (!err && nodes_redis_is_silent(w)) {
+		w->redis_lost_ms = w->redis_asked_ms;
+		w->redis_back_ms = clock_wall_ms();
+	}
+	w->redis_asked_ms = 0;
+}
+
 static void say_alive(struct nodes *n)
 {
 	struct worker *w = n->w;
@@ -174,7 +193,9 @@ static void say_alive(struct nodes *n)
 
 	if (c->worker.roles & ROLE_JOBS) { /* at maxmemory too */
 		memcpy(argv + 3, fields + 2, sizeof fields - 2 * sizeof *fields);
-		redis_script(w->redis, "alive", ARRAY_LEN(argv), argv, NULL, NULL, NULL);
+		if (!w->redis_asked_ms)
+			w->redis_asked_ms = clock_wall_ms();
+		redis_script(w->redis, "alive", ARRAY_LEN(argv), argv, NULL, acknowledged, w);
 		return;
 	}
 	redis_command(w->redis, ARRAY_LEN(fields), fields, NULL, NULL, NULL);

@@ -9,6 +9,7 @@
 
 #include "common/addr.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -22,6 +23,8 @@ struct nodes;
 struct nodes *nodes_new(struct worker *w);
 /** Beats and reads now: Redis has just come up. */
 void nodes_beat(struct nodes *n);
+/** Redis is connected, but has said nothing for so long that no responder can answer either. */
+bool nodes_redis_is_silent(const struct worker *w);
 /** Signs off (best effort) and frees. NULL is a no-op. */
 void nodes_free(struct nodes *n);
 

@@ -94,11 +94,16 @@ static void count_end(const struct job *job, const char *how)
 		(double)(clock_mono_ms() - job->started_mono_ms) / 1000.0, LABELS(queue));
 }
 
+static void say_lost(const struct job *job, const char *why)
+{
+	LOG(WARN, "job_lost", LF("endpoint", job->id),
+		LF("queue", queue_name(job->pool->o.kind->queue)), LF("why", why));
+}
+
 static void lost(struct job *job, const char *why)
 {
 	count_end(job, "lost");
-	LOG(WARN, "job_lost", LF("endpoint", job->id),
-		LF("queue", queue_name(job->pool->o.kind->queue)), LF("why", why));
+	say_lost(job, why);
 	stop(job, JOB_STOP_LOST);
 	forget(job);
 }
@@ -117,8 +122,11 @@ static void written(void *arg, int err)
 		job->retry_mono_ms = clock_mono_ms() + RETRY_MS;
 		return;
 	}
-	count_end(job, err ? "refused" : job->outcome ? "finished" : "released");
-	if (err && err != CF_ECANCELED)
+	count_end(job, job->given_up  ? "lost"
+		       : err          ? "refused"
+		       : job->outcome ? "finished"
+				      : "released");
+	if (err && err != CF_ECANCELED && !job->given_up)
 		LOG(WARN, "job_outcome_refused", LF("endpoint", job->id),
 			LF("queue", queue_name(job->pool->o.kind->queue)),
 			LF("why", cf_strerror(err)));
@@ -155,6 +163,19 @@ void job_release(struct job *job, int64_t due_ms, const char *why)
 	job->releasing = true;
 	job->release_due_ms = due_ms;
 	job->release_why = why;
+	write_outcome(job);
+}
+
+/* Nothing more is done for it here. But whoever can say so is alive: if nobody else has the job
+ * yet, it lapsed because Redis could not be reached, and that is not held against it. */
+static void give_up(struct job *job)
+{
+	say_lost(job, "the lease could not be extended in time");
+	stop(job, JOB_STOP_LOST);
+	job->work = NULL;
+	job->releasing = job->given_up = true;
+	job->release_due_ms = 0;
+	job->release_why = "lease ended";
 	write_outcome(job);
 }
 
@@ -336,7 +357,7 @@ static void look_after_jobs(struct pool *p, int64_t now)
 			if (!j->in_flight && now >= j->retry_mono_ms)
 				write_outcome(j);
 		} else if (now >= j->lease_end_mono_ms - TICK_MS) {
-			lost(j, "the lease could not be extended in time");
+			give_up(j);
 		}
 	}
 }
@@ -375,6 +396,9 @@ static void on_tick(uv_timer_t *t)
 void pool_redis_up(struct pool *p)
 {
 	beat_now(p, clock_mono_ms());
+	for (struct job *j = p->jobs; j; j = j->next)
+		if ((j->outcome || j->releasing) && !j->in_flight)
+			write_outcome(j);
 	queue_flush(p->queue);
 }
 

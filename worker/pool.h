@@ -36,7 +36,7 @@ void pool_free(struct pool *p);
 /** Something may be due: look now. */
 void pool_wake(struct pool *p);
 /** Redis is back: leases are extended now, before anything else is said, for while it was away they
- * went on ending. */
+ * went on ending. Then comes how jobs ended meanwhile. */
 void pool_redis_up(struct pool *p);
 /** Takes no more; done once nothing runs. After grace_ms the rest is released. */
 void pool_drain(struct pool *p, int64_t grace_ms, void (*done)(void *arg), void *arg);

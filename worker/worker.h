@@ -64,6 +64,7 @@ struct worker {
 	struct again *agains;    /* writes that wait for Redis: worker/jobs/again.h */
 	int64_t redis_lost_ms;   /* when the connection was last seen to break; Unix time */
 	int64_t redis_back_ms;   /* when it was last made; 0: for the first time */
+	int64_t redis_asked_ms;  /* the oldest sign of life that it has not acknowledged; 0: none */
 	int64_t redis_failed_ms; /* when a write that an order waited for was last given up */
 	int exit_status;
 };

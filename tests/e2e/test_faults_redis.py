@@ -1,10 +1,11 @@
 """The fault table, Redis: connections cut in the middle of a script, scripts gone, SIGKILL with AOF, out of memory."""
 import os
+import signal
 import time
 
 import pytest
 from conftest import running_stack
-from faults import all_well, import_endpoints, internal, job, row, wait_active
+from faults import all_well, import_endpoints, internal, job, log_lines, row, wait_active
 from servers import wait_until
 
 N = 14
@@ -77,6 +78,27 @@ def test_leases_are_extended_first_when_redis_is_back(fleet, patience):
     orders = judged(fleet, ids, N + len(failed))
     row("Redis away for a moment while a worker has jobs", "their leases are extended before anything else is said",
         f"{len(running)} jobs running; first script on the new connection: {said[0]}; {orders} orders for {N} endpoints{failures(failed)}")
+
+
+def test_leases_that_end_while_redis_is_silent_are_not_held_against_the_jobs(fleet, patience):
+    """It stands still for longer than a lease: each worker gives its jobs up in time, and back when it can."""
+    ids = import_endpoints(fleet, [internal(i, "still") for i in range(N)])
+    wait_until("jobs under way", lambda: sum(job(fleet, i).get("where") == 2 for i in ids) >= 4, 60 * patience, 0.02)
+    lost = len(log_lines(fleet.workers, "event=job_lost endpoint=still"))
+    lapsed = len(log_lines(fleet.schedulers, "event=leases_lapsed"))
+    fleet.redis.signal(signal.SIGSTOP)
+    try:
+        wait_until("the workers to give their jobs up",
+                   lambda: len(log_lines(fleet.workers, "event=job_lost endpoint=still")) >= lost + 4, 30 * patience, 0.1)
+    finally:
+        fleet.redis.signal(signal.SIGCONT)
+    failed = wait_active(fleet, ids, 90 * patience)
+    given_up = len(log_lines(fleet.workers, "event=job_lost endpoint=still")) - lost
+    assert len(log_lines(fleet.schedulers, "event=leases_lapsed")) == lapsed
+    orders = judged(fleet, ids, N + len(failed))
+    row("Redis stands still for longer than a lease while orders are under way",
+        "work stops before a lease can lapse; no job becomes a suspect",
+        f"{given_up} jobs given up and taken up again, no lease reaped; {orders} orders for {N} endpoints{failures(failed)}")
 
 
 def holds(fleet, endpoint, worker):

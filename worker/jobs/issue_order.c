@@ -221,7 +221,7 @@ static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 
 static bool was_our_outage(const struct issue *s)
 {
-	return s->w->redis_lost_ms >= s->ordered_ms ||
+	return nodes_redis_is_silent(s->w) || s->w->redis_lost_ms >= s->ordered_ms ||
 	       s->w->redis_back_ms >= s->ordered_ms - OUTAGE_ECHO_MS ||
 	       nodes_silent_ms(s->w->nodes) >= s->ordered_ms;
 }

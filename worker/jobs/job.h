@@ -38,6 +38,7 @@ struct job {
 	struct outcome *outcome;   /* set by job_finish(): being written */
 	bool alone;                /* a suspect beside which no other suspect runs */
 	bool releasing;            /* by job_release(): being written */
+	bool given_up;             /* the lease may have lapsed; another worker may have the job */
 	int64_t release_due_ms;
 	const char *release_why; /* static text */
 	bool in_flight;          /* the write was sent and not answered */

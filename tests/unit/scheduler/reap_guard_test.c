@@ -57,6 +57,21 @@ static void pauses_while_loading(void **state)
 	assert_true(reap_guard_allows(&g, 31000));
 }
 
+/* Nobody could extend a lease meanwhile. */
+static void pauses_after_a_silence(void **state)
+{
+	struct reap_guard g = {.lease_ms = 30000};
+
+	(void)state;
+	assert_null(reap_guard_look(&g, 1000, "aaaa", "", false));
+	assert_null(
+		reap_guard_look(&g, 13000, "aaaa", "", false)); /* one beat of three was missed */
+	assert_string_equal(reap_guard_look(&g, 25001, "aaaa", "", false), "silent");
+	assert_false(reap_guard_allows(&g, 55000));
+	assert_null(reap_guard_look(&g, 27000, "aaaa", "", false));
+	assert_true(reap_guard_allows(&g, 55001));
+}
+
 static void pauses_when_the_clock_steps(void **state)
 {
 	struct reap_guard g = {.lease_ms = 30000};
@@ -96,6 +111,7 @@ int main(void)
 		cmocka_unit_test(pauses_after_a_failover),
 		cmocka_unit_test(a_fresh_process_believes_what_was_remembered),
 		cmocka_unit_test(pauses_while_loading),
+		cmocka_unit_test(pauses_after_a_silence),
 		cmocka_unit_test(pauses_when_the_clock_steps),
 		cmocka_unit_test(reads_info),
 	};
