@@ -19,9 +19,9 @@ local function wake_up(lane)
 		local own, scores, raised = redis.call('HMGET', VT, unpack(woken)), {}, {}
 		for i, tenant in ipairs(woken) do
 			local v = math.max(number(own[i]), floor)
-			scores[2 * i - 1], scores[2 * i] = v, tenant
+			scores[2 * i - 1], scores[2 * i] = digits(v), tenant
 			if not own[i] or v ~= number(own[i]) then
-				raised[#raised + 1], raised[#raised + 2] = tenant, v
+				raised[#raised + 1], raised[#raised + 2] = tenant, scores[2 * i - 1]
 			end
 		end
 		if #raised > 0 then
@@ -38,7 +38,7 @@ local asleep, waking = {}, {}
 local function to_sleep(tenant, next_due)
 	asleep[#asleep + 1] = tenant
 	if next_due then
-		waking[#waking + 1], waking[#waking + 2] = next_due, tenant
+		waking[#waking + 1], waking[#waking + 2] = next_due, tenant -- as Redis printed it
 	end
 end
 
@@ -74,7 +74,7 @@ end
 
 -- The first ids in a due set that are due now, `most` at most, and the scores of these and of the next one.
 local function first_due(due, most)
-	local flat, ids, scores = redis.pcall('ZRANGE', due, 0, most, 'WITHSCORES'), {}, {} -- of a wrong type: an error, and none
+	local flat, ids, scores = redis.pcall('ZRANGE', due, '0', digits(most), 'WITHSCORES'), {}, {} -- of a wrong type: none
 	for i = 1, #flat, 2 do
 		scores[#scores + 1] = flat[i + 1]
 		if #ids == most or tonumber(flat[i + 1]) > NOW then
@@ -85,10 +85,20 @@ local function first_due(due, most)
 	return ids, scores
 end
 
+-- The same where one is wanted, which leaves the set; what is not due yet goes back.
+local function pop_due(due)
+	local first = redis.pcall('ZPOPMIN', due)
+	if first[1] and tonumber(first[2]) > NOW then
+		redis.call('ZADD', due, first[2], first[1])
+		return {}, {first[2]}
+	end
+	return {first[1]}, {}
+end
+
 -- Starts up to `most` jobs of one tenant.
 local function serve(lane, tenant, most)
-	local due = due_key(Q, lane, tenant)
-	local ids, scores = first_due(due, most)
+	local due, alone = due_key(Q, lane, tenant), most == 1 and lane ~= LANE_SUSPECT
+	local ids, scores = (alone and pop_due or first_due)(due, most)
 	local got, gone = 0, {}
 	for _, id in ipairs(ids) do
 		local f = fields(id)
@@ -102,8 +112,8 @@ local function serve(lane, tenant, most)
 		end
 		gone[#gone + 1] = id
 	end
-	if #gone > 0 then
-		redis.call('ZREM', due, unpack(gone))
+	if #gone > 0 and not alone then
+		redis.call('ZREMRANGEBYRANK', due, '0', digits(#gone - 1)) -- they are its first
 	end
 	served[tenant] = (served[tenant] or 0) + got
 	looks = looks + math.max(1, #ids)
@@ -136,6 +146,7 @@ end
 local function write_values()
 	local scores, set = {}, {}
 	for tenant, value in pairs(values) do
+		value = digits(value)
 		scores[#scores + 1], set[#set + 1] = value, tenant
 		scores[#scores + 1], set[#set + 1] = tenant, value
 	end
@@ -220,9 +231,10 @@ local function write_running()
 		end
 	end
 	if #tenants > 0 then
+		hash_spread(RT)
 		for i, n in ipairs(redis.call('HMGET', RT, unpack(tenants))) do
 			set[#set + 1] = tenants[i]
-			set[#set + 1] = number(n) + served[tenants[i]]
+			set[#set + 1] = digits(number(n) + served[tenants[i]])
 		end
 		redis.call('HSET', RT, unpack(set))
 	end

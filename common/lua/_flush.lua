@@ -3,19 +3,22 @@ local FORGIVEN = 60000
 
 local function flush_index()
 	for key, ids in pairs(moved) do
-		local add, gone = {}, {}
+		local add, gone
 		for id, score in pairs(ids) do
-			if score then
-				add[#add + 1] = score
-				add[#add + 1] = id
-			else
+			if not score then
+				gone = gone or {}
 				gone[#gone + 1] = id
+			elseif add then
+				local n = #add
+				add[n + 1], add[n + 2] = digits(score), id
+			else
+				add = {digits(score), id}
 			end
 		end
-		if #gone > 0 then
+		if gone then
 			redis.call('ZREM', key, unpack(gone))
 		end
-		if #add > 0 then
+		if add then
 			redis.call('ZADD', key, unpack(add))
 		end
 	end
@@ -54,6 +57,8 @@ end
 -- forgotten: with a tenant an endpoint the hash would hold them all for ever.
 local function flush_ran(q, of)
 	local tenants, counts, values, scores = {}, {}, {}, {}
+	hash_spread(P .. 'rt:' .. q)
+	hash_spread(P .. 'vt:' .. q)
 	for tenant in pairs(of) do
 		tenants[#tenants + 1] = tenant
 	end
@@ -62,11 +67,12 @@ local function flush_ran(q, of)
 	local floor = number(vt[1])
 	for i, tenant in ipairs(tenants) do
 		local left = number(rt[i]) - of[tenant][1]
-		counts[tenant] = left > 0 and left
+		counts[tenant] = left > 0 and digits(left)
 		if vt[i + 1] then
 			local value = number(vt[i + 1]) + of[tenant][2]
-			values[tenant] = (left > 0 or value > floor + FORGIVEN) and value
-			scores[#scores + 1] = value
+			local text = digits(value)
+			values[tenant] = (left > 0 or value > floor + FORGIVEN) and text
+			scores[#scores + 1] = text
 			scores[#scores + 1] = tenant
 		end
 	end
@@ -84,7 +90,7 @@ local function flush_wakes(name, of)
 	local ready = redis.call('ZMSCORE', P .. 'ready:' .. name, unpack(tenants))
 	for i, tenant in ipairs(tenants) do
 		if not ready[i] then
-			add[#add + 1] = of[tenant]
+			add[#add + 1] = digits(of[tenant])
 			add[#add + 1] = tenant
 		end
 	end

@@ -32,23 +32,23 @@ local function is_plan(p)
 end
 
 -- Everything that a script may do with a record is right after this: none fails over one between two writes. What has
--- another type raises when it is compared (which is cheaper than to ask for eleven types).
-local function is_right(r)
-	for i = 1, 8 do
-		local v = r[i]
-		if v < 0 or v > MS_MAX or v % 1 ~= 0 then
-			return false
-		end
+-- another type raises when it is compared (which is cheaper than to ask for sixteen types).
+local function job_checked(rest, where, at, lane, intent, attempt, lapses, want, have, token, worker, since, why, last, lease,
+		cancel, asked)
+	if rest == -1 and where >= NONE and where <= PARKED and at >= 0 and at <= MS_MAX and lane >= 0 and lane <= LANE_SUSPECT and
+		intent >= 0 and intent <= MS_MAX and attempt >= 0 and attempt <= MS_MAX and lapses >= 0 and lapses <= MS_MAX and
+		want >= 0 and want <= MS_MAX and have >= 0 and have <= MS_MAX and since >= 0 and since <= MS_MAX and
+		lease >= 0 and lease <= MS_MAX and cancel >= 0 and cancel <= 1 and
+		where % 1 + at % 1 + lane % 1 + intent % 1 + attempt % 1 + lapses % 1 + want % 1 + have % 1 + since % 1 + lease % 1 == 0 and
+		token >= '' and worker >= '' and why >= '' and last >= '' and (asked == 0 or is_plan(asked)) then
+		return {where, at, lane, intent, attempt, lapses, want, have, token, worker, since, why, last, lease, cancel, asked}
 	end
-	local since, lease, cancel = r[SINCE], r[LEASE], r[CANCEL]
-	return r[WHERE] <= PARKED and r[LANE] <= LANE_SUSPECT and since >= 0 and since <= MS_MAX and since % 1 == 0 and
-		lease >= 0 and lease <= MS_MAX and lease % 1 == 0 and cancel >= 0 and cancel <= 1 and
-		r[TOKEN] >= '' and r[WORKER] >= '' and r[WHY] >= '' and r[LAST] >= '' and (r[ASKED] == 0 or is_plan(r[ASKED]))
 end
 
+-- The sixteen values behind the head of their array: a table of the right size at once costs a third of unpacking it.
+local HEAD = '\220\0\16'
 local function job_unpack(bytes)
-	local r = cmsgpack.unpack(bytes)
-	return is_right(r) and r or nil
+	return bytes:sub(1, 3) == HEAD and job_checked(cmsgpack.unpack_limit(bytes, 16, 3)) or nil
 end
 
 -- The record in bytes; nil if there is none or it cannot be read.

@@ -109,8 +109,9 @@ end
 
 local function finish(m)
 	local key = P .. 'e:' .. m.i
-	local f = redis.pcall('HMGET', key, 'n', 'g', mine, 's', 'd', (m.z or m.o) and JOB_FIELD[other] or 'n', m.t and 't' or 'n',
-		m.s and 'v' or 'n')
+	local plain = not (m.s or m.st or m.t or m.d or m.z or m.o)
+	local f = plain and redis.pcall('HMGET', key, 'n', 'g', mine) or redis.pcall('HMGET', key, 'n', 'g', mine, 's', 'd',
+		(m.z or m.o) and JOB_FIELD[other] or 'n', m.t and 't' or 'n', m.s and 'v' or 'n')
 	if f.err then
 		return EINVAL
 	elseif not f[1] then
@@ -138,7 +139,12 @@ local function finish(m)
 	elseif m.p then
 		job_park(Q, m.i, r, m.p)
 	end
-	local differs = gone or write_fields(m, f, r)
+	local differs = gone
+	if plain then
+		redis.call('HSET', key, mine, cmsgpack.pack(r))
+	elseif not gone then
+		differs = write_fields(m, f, r)
+	end
 	if not gone then
 		write_around(m, tenant)
 	end

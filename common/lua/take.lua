@@ -24,6 +24,7 @@ local mine = JOB_FIELD[Q]
 local FIELDS = {'c', 'g', 'v', 'x', 'i', 'jv', 'ji', 'o', 'd', 'k', Q == 'verify' and 'av' or 'ai', 'n'}
 local MINE = Q == 'verify' and 6 or 7
 local jobs, leases = {}, {}
+local LEASE_ENDS, TOKENS = digits(NOW + LEASE_MS), string.format('%s%012x', NONCE:sub(1, 16), NOW)
 
 local function fields(id)
 	local f = redis.pcall('HMGET', P .. 'e:' .. id, unpack(FIELDS))
@@ -34,7 +35,7 @@ local function deliver(id, f, r)
 	r[AT] = NOW + LEASE_MS
 	f[MINE] = cmsgpack.pack(r)
 	redis.call('HSET', P .. 'e:' .. id, mine, f[MINE])
-	leases[#leases + 1] = r[AT]
+	leases[#leases + 1] = LEASE_ENDS
 	leases[#leases + 1] = id
 	f[12] = nil
 	jobs[#jobs + 1] = {id, r[TOKEN], r[ATTEMPT], r[LAPSES], r[INTENT], r[LANE], r[WANT], unpack(f, 1, 11)}
@@ -42,7 +43,7 @@ end
 
 local function start(id, f, r)
 	r[WHERE], r[WORKER], r[SINCE], r[LEASE], r[CANCEL], r[ASKED] = RUNNING, NAME, NOW, LEASE_MS, 0, 0
-	r[TOKEN] = string.format('%s%012x%04x', NONCE:sub(1, 16), NOW, #jobs)
+	r[TOKEN] = TOKENS .. string.format('%04x', #jobs)
 	r[ATTEMPT] = r[ATTEMPT] + 1
 	deliver(id, f, r)
 end

@@ -104,6 +104,30 @@ def test_virtual_time_is_forgotten(fleet):
     assert left in ([], [b""]) and not fleet.db.exists(fleet.key("rt:verify"))
 
 
+def test_many_tenants_are_no_list(fleet):
+    """Past some tenants the hashes by tenant are tables, and hold nothing but tenants."""
+    for i in range(60):
+        fleet.add(f"e{i}", tenant=f"t{i}")
+    jobs = fleet.take()
+    fleet.finish(jobs.pop())
+    running = {f"t{j.id[1:]}".encode(): b"1" for j in jobs}
+    assert fleet.db.hgetall(fleet.key("rt:verify")) == running
+    assert set(fleet.db.hgetall(fleet.key("vt:verify"))) - {b""} == set(running)
+    assert {fleet.db.object("encoding", fleet.key(k + ":verify")) for k in ("rt", "vt")} == {b"hashtable"}
+
+
+def test_what_is_not_due_goes_back(fleet):
+    """A tenant that stands in ready with nothing due now: its next job stays, and wakes it."""
+    fleet.add("due", tenant="t1")
+    fleet.add("later", tenant="t1", due=fleet.now() + 60000)
+    fleet.add("other", tenant="t2")
+    assert {j.id for j in fleet.take(n=2)} == {"due", "other"}
+    before = fleet.db.zrange(fleet.key("due:verify:2:t1"), 0, -1, withscores=True)
+    assert [id for id, _ in before] == [b"later"] and fleet.take(n=1) == []
+    assert fleet.db.zrange(fleet.key("due:verify:2:t1"), 0, -1, withscores=True) == before
+    assert fleet.db.zrange(fleet.key("wake:verify:2"), 0, -1, withscores=True) == [(b"t1", before[0][1])] and fleet.clean()
+
+
 def test_next_due_hint(fleet):
     def hint(n=1):
         return fleet.run("take", "verify", "w", "0" * 15 + str(fleet.now()), n, LEASE, 100, 0, 1)[1]
