@@ -201,6 +201,15 @@ struct config {
 		uint32_t dns_provider; /* enum config_dns_provider */
 		bool trust_target_cname;
 	} challenges;
+	struct {
+		char *canary;        /* a name of the fleet's own; NULL: no breakers */
+		char *tenant;        /* whose label it has; "default" */
+		uint32_t challenges; /* bits of enum breaker_way: those that it can answer */
+		uint32_t failures;   /* of so many domains in a row tries pause; 5 */
+		int64_t window_ms;   /* older failures do not count; 10 min */
+		int64_t pause_ms;    /* before the canary is tried again, doubling; 30 s */
+		int64_t longest_ms;  /* 15 min */
+	} breaker;
 	struct config_targets targets;
 	struct {
 		struct config_addresses servers; /* 127.0.0.1:53 */

@@ -16,6 +16,7 @@
 
 static const char *const providers[] = {"builtin", NULL};
 static const char *const roles[] = {"jobs", "http-01", "dns-01", "tls-alpn-01", "notify", NULL};
+static const char *const ways[] = {"http-01", "dns-01", NULL};
 static const char *const events[] = {"alert", "snapshot", "heartbeat", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const formats[] = {"logfmt", "json", NULL};
@@ -120,6 +121,21 @@ static const struct config_row challenges[] = {
 	{"dns_provider", TYPE_CHOICE, AT(challenges.dns_provider), .fallback = "builtin",
 	 .choices = providers, .expected = "builtin (rfc2136 is not supported yet)"},
 	{"trust_target_cname", TYPE_BOOL, AT(challenges.trust_target_cname), .fallback = "false"},
+	END,
+};
+
+static const struct config_row breaker[] = {
+	{"canary", TYPE_HOST, AT(breaker.canary)},
+	{"tenant", TYPE_TEXT, AT(breaker.tenant), .fallback = "default", .most = 64},
+	{"challenges", TYPE_FLAGS, AT(breaker.challenges), .fallback = "http-01 dns-01",
+	 .choices = ways},
+	{"failures", TYPE_COUNT, AT(breaker.failures), .fallback = "5", .least = 2, .most = 16},
+	{"window", TYPE_DURATION, AT(breaker.window_ms), .fallback = "10m", .least = 1000,
+	 .most = DAYS(1)},
+	{"pause", TYPE_DURATION, AT(breaker.pause_ms), .fallback = "30s", .least = 100,
+	 .most = HOURS(1)},
+	{"longest_pause", TYPE_DURATION, AT(breaker.longest_ms), .fallback = "15m", .least = 100,
+	 .most = DAYS(1)},
 	END,
 };
 
@@ -282,6 +298,7 @@ const struct config_row config_rows[] = {
 	{"authorities", TYPE_SECTION, AT(authorities), .rows = authority, .list = 16,
 	 .size = sizeof(struct config_authority)},
 	{"challenges", TYPE_SECTION, .rows = challenges},
+	{"breaker", TYPE_SECTION, .rows = breaker},
 	{"targets", TYPE_SECTION, AT(targets), .rows = target, .list = 1000,
 	 .size = sizeof(struct config_target)},
 	{"resolver", TYPE_SECTION, .rows = resolver},

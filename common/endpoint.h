@@ -198,6 +198,7 @@ struct endpoint_issuance {
 	int64_t wait_ms;      /* the ticket that the quota ledger gave: no order before */
 	uint64_t wait_wanted; /* endpoint_wanted() of the config that it was given for */
 	char wait[193];       /* on which limit: "ca allows 300 new orders in 3h" */
+	bool wait_breaker;    /* not for a limit, but for a canary to pass (common/breaker.h) */
 };
 
 int endpoint_issuance_encode(const struct endpoint_issuance *i, struct buf *out);

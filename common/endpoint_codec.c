@@ -374,6 +374,7 @@ int endpoint_issuance_encode(const struct endpoint_issuance *i, struct buf *out)
 	put_int(out, "w", i->wait_ms);
 	put_int(out, "ww", (int64_t)i->wait_wanted);
 	put_text(out, "wt", i->wait);
+	put_bool(out, "wb", i->wait_breaker);
 	return close_record(out, map);
 }
 
@@ -400,6 +401,7 @@ int endpoint_issuance_decode(
 	mp_opt_int(&root, "w", &i.wait_ms);
 	mp_opt_int(&root, "ww", &wanted);
 	mp_opt_text(&root, "wt", i.wait, sizeof i.wait);
+	mp_opt_bool(&root, "wb", &i.wait_breaker);
 	i.wait_wanted = (uint64_t)wanted;
 	err = mp_err(&doc);
 	if (!err)

@@ -143,6 +143,14 @@ static enum endpoint_state say(enum endpoint_state s, char *code, const char *te
 	return s;
 }
 
+/* For what it waits, though nothing is wrong with it; NULL: for nothing. */
+static const char *waits(const struct endpoint *e, int64_t now_ms)
+{
+	if (now_ms >= endpoint_quota_ticket(e))
+		return NULL;
+	return e->issuance.wait_breaker ? "waiting_breaker" : "waiting_quota";
+}
+
 static enum endpoint_state state_without_certificate(
 	const struct endpoint *e, int64_t now_ms, char *code)
 {
@@ -153,8 +161,7 @@ static enum endpoint_state state_without_certificate(
 	if (endpoint_ready(e) == READY_NO ||
 		(endpoint_ready(e) == READY_UNSURE && first_finding(e)[0]))
 		return say(STATE_WAITING_DNS, code, first_finding(e));
-	return say(STATE_PROVISIONING, code,
-		now_ms < endpoint_quota_ticket(e) ? "waiting_quota" : "ready");
+	return say(STATE_PROVISIONING, code, waits(e, now_ms) ? waits(e, now_ms) : "ready");
 }
 
 enum endpoint_state endpoint_state_of(const struct endpoint *e, int64_t now_ms, char *code)
@@ -177,6 +184,6 @@ enum endpoint_state endpoint_state_of(const struct endpoint *e, int64_t now_ms, 
 	if (e->cert.partial)
 		return say(STATE_PARTIAL, code, first_finding(e));
 	finding = first_finding(e);
-	return say(STATE_ACTIVE, code,
-		!finding[0] && now_ms < endpoint_quota_ticket(e) ? "waiting_quota" : finding);
+	return say(
+		STATE_ACTIVE, code, !finding[0] && waits(e, now_ms) ? waits(e, now_ms) : finding);
 }

@@ -225,7 +225,7 @@ static struct need renewal(const struct endpoint *e, int64_t now_ms)
 	}
 	if (endpoint_quota_ticket(e) > due) {
 		due = endpoint_quota_ticket(e);
-		why = "waiting_quota";
+		why = e->issuance.wait_breaker ? "waiting_breaker" : "waiting_quota";
 	}
 	/* Past half of what the plan left, others can wait. */
 	if (now_ms > x->renew_at_ms + (x->not_after_ms - x->renew_at_ms) / 2)

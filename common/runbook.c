@@ -66,6 +66,16 @@ static const struct runbook table[] = {
 		"Look at the leading scheduler's log for request_later.", "when they are answered"},
 	{"clocks_apart", "operator", "the clocks of this host and of Redis are over 30 s apart",
 		"Run a time service on both hosts.", "when they agree again"},
+	{"breaker_open", "operator", "orders fail for everybody, a name of our own included",
+		"Look at what the alert says the canary fails by: the edge's way to the workers "
+		"(http-01), the challenge zone (dns-01), or the authority (orders). Orders that "
+		"need it pause, and go on by themselves.",
+		"when the canary passes"},
+	{"canary_failing", "operator", "the canary fails although orders succeed",
+		"Look at its DNS records as at a customer's (certfleet endpoint list). After two "
+		"days "
+		"without success it guards nobody any more.",
+		"when the canary passes"},
 	{"quota_low", "operator", "what an authority allows is nearly used up",
 		"Spread what can wait, or ask the authority for more. Renewals have a share of "
 		"their own.",

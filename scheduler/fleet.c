@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "common/mp.h"
 #include "common/queue.h"
+#include "scheduler/breakers.h"
 #include "scheduler/stats.h"
 
 #include <inttypes.h>
@@ -48,6 +49,8 @@ struct fleet {
 	int64_t led_since_ms, beat_ms; /* monotonic */
 	struct fleet_loss loss;        /* the last, of those seen in this look */
 	struct fleet_facts facts;
+	struct breaker_row breakers[BREAKER_ROWS_MAX];
+	size_t breakers_n;
 	struct trimming trimmings[ARRAY_LEN(streams)];
 };
 
@@ -182,6 +185,25 @@ static void forget_workers(struct fleet *f)
 	redis_commandv(f->redis, NULL, NULL, "ZREMRANGEBYSCORE", key, "-inf", before, NULL);
 }
 
+/* --- the circuit breakers */
+
+static void show_breakers(const struct fleet *f)
+{
+	for (size_t i = 0; i < f->breakers_n; i++)
+		metric_set(&stat_breaker, (double)f->breakers[i].state,
+			LABELS(f->breakers[i].authority, breaker_way_name(f->breakers[i].way)));
+}
+
+static void tell_breakers(struct fleet *f)
+{
+	struct alert_edge edges[BREAKERS_CONDITIONS];
+
+	for (size_t i = 0; i < f->breakers_n; i++) {
+		breakers_judge(&f->breakers[i], f->options.canary, edges);
+		alerts_tell(f->alerts, edges, BREAKERS_CONDITIONS);
+	}
+}
+
 static void lead_on(struct fleet *f)
 {
 	struct alert_edge edges[FLEET_CONDITIONS + FLEET_LIMITS_MAX];
@@ -196,6 +218,7 @@ static void lead_on(struct fleet *f)
 	for (size_t i = 0; i < f->options.limits_n; i++)
 		fleet_judge_limit(&f->options.limits[i], f->facts.redis_ms, &edges[n++]);
 	alerts_tell(f->alerts, edges, n);
+	tell_breakers(f);
 	say_seen(f);
 	tell_doubt(f);
 	trim(f);
@@ -250,6 +273,17 @@ static void got_limit(void *arg, int err, const struct reply *reply)
 
 	l->fleet->options.limits[l->index].free_ms = free_at ? strtoll(free_at, NULL, 10) : 0;
 	part_over(l->fleet, err == CF_EREDIS ? 0 : err);
+}
+
+static void got_breakers(void *arg, int err, const struct reply *reply)
+{
+	struct fleet *f = arg;
+
+	if (!err) {
+		f->breakers_n = breaker_read(reply, f->breakers, BREAKER_ROWS_MAX, NULL);
+		show_breakers(f);
+	}
+	part_over(f, err == CF_EREDIS ? 0 : err);
 }
 
 static void note_heads(struct fleet *f)
@@ -309,16 +343,17 @@ static void ask_more(struct fleet *f)
 
 static void on_timer(uv_timer_t *timer)
 {
-	static const char *const argv[] = {ALIVE_TEXT};
+	static const char *const argv[] = {ALIVE_TEXT}, *const look[] = {"look"};
 	struct fleet *f = timer->data;
 
 	if (f->busy || !redis_is_up(f->redis))
 		return;
 	f->busy = true;
 	f->failed = false;
-	f->looks_left = 1;
+	f->looks_left = 2;
 	if (f->leading)
 		ask_more(f); /* before the facts, which use them */
+	redis_script(f->redis, "breaker", 1, look, NULL, got_breakers, f);
 	redis_script(f->redis, "fleet", 1, argv, NULL, got_facts, f);
 }
 
@@ -338,6 +373,12 @@ struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *ale
 	uv_timer_init(loop, &f->timer);
 	uv_timer_start(&f->timer, on_timer, 1000, LOOK_EVERY_MS);
 	return f;
+}
+
+const struct breaker_row *fleet_breakers(const struct fleet *f, size_t *n)
+{
+	*n = f ? f->breakers_n : 0;
+	return f ? f->breakers : NULL;
 }
 
 void fleet_lead(struct fleet *f, bool leading, uint64_t term)

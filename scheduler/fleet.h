@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "common/breaker.h"
 #include "common/redis.h"
 #include "scheduler/alerts.h"
 
@@ -69,11 +70,14 @@ struct fleet_options {
 	int64_t keep_ms;          /* … for how long at least below that */
 	struct fleet_limit limits[FLEET_LIMITS_MAX];
 	size_t limits_n;
+	const char *canary; /* breaker.canary; NULL: there are no breakers */
 };
 
 /** Never NULL. Borrows what options point to. */
 struct fleet *fleet_new(uv_loop_t *loop, struct redis *redis, struct alerts *alerts,
 	const struct fleet_options *options);
+/** The circuit breakers as last seen; borrowed until the loop turns. */
+const struct breaker_row *fleet_breakers(const struct fleet *f, size_t *n);
 void fleet_lead(struct fleet *f, bool leading, uint64_t term);
 void fleet_close(struct fleet *f);
 void fleet_free(struct fleet *f);

@@ -148,7 +148,8 @@ static struct fleet_options fleet_options(const struct scheduler *s)
 		.nonce = s->nonce,
 		.replicas = (int64_t)c->redis.replicas,
 		.cap = c->streams.cap,
-		.keep_ms = c->streams.keep_ms};
+		.keep_ms = c->streams.keep_ms,
+		.canary = c->breaker.canary};
 
 	for (size_t i = 0; i < c->authorities.n && o.limits_n < FLEET_LIMITS_MAX; i++) {
 		const struct config_rate *rate = &c->authorities.items[i].limits.new_orders;
@@ -230,6 +231,13 @@ static void redis_state(void *arg, bool up, const struct why *why)
 }
 
 /* --- what HTTP shows */
+
+static const struct breaker_row *view_breakers(void *arg, size_t *n)
+{
+	const struct scheduler *s = arg;
+
+	return fleet_breakers(s->fleet, n);
+}
 
 static bool view_leads(void *arg)
 {
@@ -376,6 +384,7 @@ static int open_api(struct scheduler *s, struct why *why)
 		.index = s->index,
 		.name = s->nonce,
 		.leads = view_leads,
+		.breakers = view_breakers,
 		.arg = s};
 	struct api_view view = {.leads = view_leads, .unready = view_unready, .arg = s};
 	char text[ADDR_TEXT_SIZE];

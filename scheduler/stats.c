@@ -48,6 +48,9 @@ METRIC(stat_workers, GAUGE, "certfleet_workers",
 	"Workers that gave a sign of life in the last minute.", NULL);
 METRIC(stat_alerts, COUNTER, "certfleet_alerts_total", "Alerts said, by change.", "change");
 METRIC(stat_alerts_open, GAUGE, "certfleet_alerts_open", "Alerts that are open.", NULL);
+METRIC(stat_breaker, GAUGE, "certfleet_breaker_state",
+	"Circuit breakers: 0 closed, 1 half-open (the canary is tried), 2 open (orders pause).",
+	"authority", "way");
 METRIC(stat_trimmed, COUNTER, "certfleet_stream_trimmed_total",
 	"Entries taken from streams by age or cap.", "stream");
 METRIC(stat_lost, COUNTER, "certfleet_stream_lost_total",
@@ -76,6 +79,7 @@ static struct metric *const table[] = {
 	&stat_workers,
 	&stat_alerts,
 	&stat_alerts_open,
+	&stat_breaker,
 	&stat_trimmed,
 	&stat_lost,
 };

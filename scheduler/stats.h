@@ -25,6 +25,7 @@ extern struct metric stat_queue_late_seconds; /* queue */
 extern struct metric stat_workers;
 extern struct metric stat_alerts; /* change */
 extern struct metric stat_alerts_open;
+extern struct metric stat_breaker; /* authority, way */
 extern struct metric stat_trimmed; /* stream */
 extern struct metric stat_lost;    /* stream */
 

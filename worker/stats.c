@@ -25,6 +25,10 @@ struct metric stats_looks = {.type = METRIC_COUNTER,
 	.name = "certfleet_worker_looks_total",
 	.help = "Looks at an endpoint's DNS, by what they found.",
 	.labels = {"result"}};
+struct metric stats_canaries = {.type = METRIC_COUNTER,
+	.name = "certfleet_worker_canaries_total",
+	.help = "Canaries tried, by authority, way and result.",
+	.labels = {"authority", "way", "result"}};
 static struct metric slots = {.type = METRIC_GAUGE,
 	.name = "certfleet_worker_slots",
 	.help = "Jobs that may run here at once.",
@@ -35,7 +39,7 @@ static struct metric running = {.type = METRIC_GAUGE,
 	.labels = {"queue"}};
 
 static struct metric *const table[] = {&stats_jobs_started, &stats_jobs_ended, &stats_job_seconds,
-	&stats_orders, &stats_looks, &slots, &running};
+	&stats_orders, &stats_looks, &stats_canaries, &slots, &running};
 
 static void collect(void *arg)
 {

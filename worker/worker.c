@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/authorities.h"
+#include "worker/breaker.h"
 #include "worker/doubt.h"
 #include "worker/health.h"
 #include "worker/jobs/again.h"
@@ -230,6 +231,7 @@ static int start_job_parts(struct worker *w, struct why *why)
 	if (w->config->redis.replicas)
 		w->barrier = barrier_new(&w->loop, &w->redis_options, w->config->redis.replicas,
 			w->config->redis.barrier_timeout_ms);
+	w->breaker = breaker_new(w);
 	return authorities_new(w, &w->authorities, why);
 }
 
@@ -328,6 +330,7 @@ void worker_drain(struct worker *w)
 	w->draining = true;
 	LOG(INFO, "draining", LF("worker", w->name),
 		LF_INT("grace_ms", w->config->worker.drain_ms));
+	breaker_drain(w->breaker);
 	w->pools_left = 1;
 	for (int q = 0; q < 2; q++) {
 		if (!w->pools[q])
@@ -369,6 +372,7 @@ void worker_stop(struct worker *w)
 		pool_free(w->pools[q]);
 	notify_close(w->notify);
 	again_cancel_all(w);
+	breaker_free(mem_steal(w->breaker));
 	authorities_free(w->authorities);
 	doubt_free(mem_steal(w->doubt));
 	lookups_stop(w);

@@ -30,6 +30,7 @@ struct authorities;
 struct nodes;
 struct doubt;
 struct again;
+struct breaker;
 struct notify;
 
 struct worker {
@@ -52,6 +53,7 @@ struct worker {
 	struct http_client *node_client; /* plain HTTP to the fleet's own responders */
 	struct authorities *authorities; /* worker/authorities.h */
 	struct doubt *doubt;             /* worker/doubt.h: whether the fleet suspects itself */
+	struct breaker *breaker;         /* worker/breaker.h; NULL: none */
 	struct nodes *nodes;             /* worker/nodes.h: who answers challenges in the fleet */
 	struct pool *pools[2];           /* by enum queue_id; NULL without the role jobs */
 	struct responders *responders;

@@ -1,4 +1,5 @@
 /* GET /v1/endpoints and /v1/status: pages and counts from the index. */
+#include "common/breaker.h"
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/str.h"
@@ -166,19 +167,30 @@ static json_t *life_json(const struct index_counts *n)
 	return all;
 }
 
+static json_t *breakers_json(const struct v1 *v)
+{
+	json_t *all = json_array();
+	size_t n = 0;
+	const struct breaker_row *rows = v->o.breakers ? v->o.breakers(v->o.arg, &n) : NULL;
+
+	for (size_t i = 0; v->o.config->breaker.canary && i < n; i++)
+		json_array_append_new(all, breaker_json(&rows[i]));
+	return all;
+}
+
 static void counted(struct v1_call *c)
 {
 	struct index_counts n;
 
 	index_counts(c->query, &n);
 	v1_json(c, 200,
-		json_pack("{s:s s:b s:b s:I s:I s:o s:{s:I s:I} s:o s:o}", "fleet",
+		json_pack("{s:s s:b s:b s:I s:I s:o s:{s:I s:I} s:o s:o s:o}", "fleet",
 			c->v1->o.config->fleet, "leads", c->v1->o.leads(c->v1->o.arg), "complete",
 			feed_ready(c->v1->o.feed), "endpoints", (json_int_t)n.endpoints,
 			"certificates", (json_int_t)n.certificates, "states", states_json(&n),
 			"types", "external", (json_int_t)n.types[ENDPOINT_EXTERNAL], "internal",
 			(json_int_t)n.types[ENDPOINT_INTERNAL], "reasons", reasons_json(&n),
-			"life_left_tenths", life_json(&n)));
+			"life_left_tenths", life_json(&n), "breakers", breakers_json(c->v1)));
 }
 
 void v1_overview(struct v1_call *c)

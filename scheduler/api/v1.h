@@ -20,6 +20,7 @@
 
 struct v1;
 
+struct breaker_row;
 struct v1_options {
 	uv_loop_t *loop;
 	struct redis *redis; /* NULL until v1_start() */
@@ -28,6 +29,8 @@ struct v1_options {
 	const struct feed *feed; /* likewise */
 	const char *name;        /* of this process: the source of what it asks for */
 	bool (*leads)(void *arg);
+	/* The circuit breakers as last seen; NULL: nobody knows. */
+	const struct breaker_row *(*breakers)(void *arg, size_t *n);
 	void *arg;
 };
 

@@ -468,7 +468,8 @@ static void issuance_part(const struct facts *f, const struct view *view, struct
 		return;
 	title(out, view, "Issuing");
 	if (ticket != 0) {
-		line(out, view, 2, "waiting for", "quota: %s", i->wait);
+		line(out, view, 2, "waiting for", "%s: %s", i->wait_breaker ? "a canary" : "quota",
+			i->wait);
 		time_line(out, view, 2, "its turn", ticket);
 	}
 	if (f->endpoint.has_checkpoint)

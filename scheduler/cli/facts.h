@@ -74,3 +74,6 @@ json_t *facts_job_json(const struct facts *f, enum queue_id q);
 json_t *json_text(const char *s);
 /** RFC 3339, or null for 0. */
 json_t *json_time(int64_t ms);
+struct breaker_row;
+/** A circuit breaker, as the API and `certfleet status` show it. */
+json_t *breaker_json(const struct breaker_row *r);

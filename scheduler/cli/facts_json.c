@@ -1,6 +1,7 @@
 /* facts_json.c - an endpoint as JSON, in the words of the HTTP API (see facts.h). */
 #include "scheduler/cli/facts.h"
 
+#include "common/breaker.h"
 #include "common/clock.h"
 #include "common/str.h"
 #include "scheduler/cli/words.h"
@@ -203,4 +204,13 @@ json_t *facts_json(const struct facts *f, bool whole)
 	if (whole)
 		add_whole(f, j);
 	return j;
+}
+
+json_t *breaker_json(const struct breaker_row *r)
+{
+	return json_pack("{s:s s:s s:s s:b s:o s:o s:o s:I s:I s:o}", "authority", r->authority,
+		"way", breaker_way_name(r->way), "state", breaker_state_name(r->state), "armed",
+		r->armed, "since", json_time(r->since_ms), "failing_since", json_time(r->from_ms),
+		"canary_next", json_time(r->next_ms), "canary_failed", (json_int_t)r->tries,
+		"failures", (json_int_t)r->failures, "why", text_or_null(r->why));
 }

@@ -2,9 +2,11 @@
  */
 #include "scheduler/cli/cli.h"
 
+#include "common/breaker.h"
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "scheduler/cli/facts.h"
 #include "scheduler/cli/fetch.h"
 #include "scheduler/cli/words.h"
 
@@ -254,6 +256,8 @@ struct status {
 	int64_t oldest_ms[2];
 	struct worker *workers;
 	size_t workers_n, alive;
+	struct breaker_row breakers[BREAKER_ROWS_MAX];
+	size_t breakers_n;
 };
 
 static int count_one(void *arg, struct facts *f)
@@ -356,6 +360,21 @@ static int read_numbers(struct cli *cli, struct status *s, struct why *why)
 	return err;
 }
 
+/* Only while the config has a canary they stop anything. */
+static int read_breakers(struct cli *cli, struct status *s, struct why *why)
+{
+	static const char *const argv[] = {"look"};
+	const struct reply *reply;
+	int err;
+
+	if (!cli->config->breaker.canary)
+		return 0;
+	err = redis_sync_script(cli->redis, &reply, why, "breaker", 1, argv, NULL);
+	if (!err)
+		s->breakers_n = breaker_read(reply, s->breakers, BREAKER_ROWS_MAX, NULL);
+	return err;
+}
+
 static int status_read(struct cli *cli, bool all, struct status *s, struct why *why)
 {
 	int err = read_info(cli, s, why);
@@ -366,6 +385,8 @@ static int status_read(struct cli *cli, bool all, struct status *s, struct why *
 		err = read_numbers(cli, s, why);
 	if (err == 0)
 		err = workers_read(cli, &s->workers, &s->workers_n, why);
+	if (err == 0)
+		err = read_breakers(cli, s, why);
 	cli_now(cli);
 	for (size_t i = 0; i < s->workers_n; i++)
 		s->alive += worker_alive(cli, &s->workers[i]);
@@ -427,6 +448,39 @@ static void put_queues(struct cli *cli, const struct status *s, struct buf *out)
 	table_release(&t);
 }
 
+/* Those that are not closed, or whose canary is not to be trusted. */
+static void put_breakers(struct cli *cli, const struct status *s, struct buf *out)
+{
+	char when[CLOCK_RFC3339_LEN];
+
+	for (size_t i = 0; i < s->breakers_n; i++) {
+		const struct breaker_row *r = &s->breakers[i];
+		bool shut = breaker_is_shut(r);
+
+		if (!shut && r->armed)
+			continue;
+		buf_addf(out, "%-11s ", "breaker");
+		term_tint(out, &cli->view, shut ? TINT_BAD : TINT_NONE, "%s at %s %s",
+			breaker_way_name(r->way), r->authority,
+			shut ? breaker_state_name(r->state) : "untested");
+		if (shut)
+			buf_addf(out, ": orders by it pause, the canary is tried at %s",
+				clock_rfc3339(r->next_ms, when));
+		else
+			buf_adds(out, ": its canary has not passed of late, and guards nobody");
+		buf_addf(out, "%s%s\n", r->why[0] ? "; it failed: " : "", r->why);
+	}
+}
+
+static json_t *breakers_json(const struct status *s)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < s->breakers_n; i++)
+		json_array_append_new(all, breaker_json(&s->breakers[i]));
+	return all;
+}
+
 static void status_page(struct cli *cli, const struct status *s, struct buf *out)
 {
 	char human[CLOCK_HUMAN_LEN];
@@ -451,6 +505,7 @@ static void status_page(struct cli *cli, const struct status *s, struct buf *out
 	term_tint(out, v, s->alerts ? TINT_BAD : TINT_GOOD, "%lld open", (long long)s->alerts);
 	buf_addf(out, "\n%-11s requests %lld waiting, edges %lld waiting, results %lld kept\n",
 		"streams", (long long)s->requests, (long long)s->edges, (long long)s->results);
+	put_breakers(cli, s, out);
 	buf_addc(out, '\n');
 	put_queues(cli, s, out);
 }
@@ -476,14 +531,14 @@ static json_t *status_json(struct cli *cli, const struct status *s)
 	if (s->leader[0] != '\0')
 		leader = json_pack("{s:o s:I s:o}", "name", json_text(s->leader), "term",
 			(json_int_t)s->term, "lease_until", json_time(s->lease_until_ms));
-	return json_pack("{s:s s:o s:o s:I s:I s:I s:o s:I s:o s:{s:I s:I s:I}}", "fleet",
+	return json_pack("{s:s s:o s:o s:I s:I s:I s:o s:I s:o s:{s:I s:I s:I} s:o}", "fleet",
 		cli->config->fleet, "store", json_text(s->redis), "leader", leader, "workers_alive",
 		(json_int_t)s->alive, "workers_silent", (json_int_t)(s->workers_n - s->alive),
 		"endpoints", (json_int_t)s->endpoints, "states",
 		s->counted ? states : (json_decref(states), json_null()), "alerts_open",
 		(json_int_t)s->alerts, "queues", queues, "streams", "requests",
 		(json_int_t)s->requests, "edges", (json_int_t)s->edges, "results",
-		(json_int_t)s->results);
+		(json_int_t)s->results, "breakers", breakers_json(s));
 }
 
 int cmd_status(struct cli *cli, const struct cli_args *args)

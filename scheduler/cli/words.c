@@ -23,6 +23,8 @@ static const struct words TABLE[] = {
 	{"ready", "DNS is right, and an order is due", ""},
 	{"waiting_quota", "what the authority allows is used up, and its turn will come",
 		"certfleet orders by itself at the time shown below."},
+	{"waiting_breaker", "orders fail for everybody at the moment, which is not its fault",
+		"certfleet orders by itself once a canary has passed: certfleet status"},
 	{"ordering", "an order runs at the authority", ""},
 	{"unproven", "nothing in DNS shows yet that the name's owner means this tenant",
 		"Create the _acme-challenge record as shown."},

@@ -36,8 +36,10 @@ struct issue {
 	bool stale_failed;
 	struct acme_failure stale_failure;
 	struct issue_quota quota;
-	struct outcome *outcome; /* what is known so far for the finish */
-	char **leaving;          /* names whose claims are given up; owned */
+	unsigned ways;               /* bits of enum breaker_way that challenges were answered by */
+	struct acme_failure failure; /* while the breakers judge it */
+	struct outcome *outcome;     /* what is known so far for the finish */
+	char **leaving;              /* names whose claims are given up; owned */
 	size_t leaving_n;
 	unsigned char *old_der; /* the certificate to revoke, when it is replaced first */
 	size_t old_der_len;
@@ -79,6 +81,16 @@ int issue_take_certificate(struct issue *s, struct acme_result *r);
 void issue_order(struct issue *s);
 void issue_place_order(struct issue *s);
 void issue_hold(struct issue *s);
+/** Challenge types by the verdict; when it allows nothing (a due renewal is tried all the same),
+ * whatever can exist at all. */
+void issue_fill_choices(const struct endpoint *e, const char *name, const char *authority,
+	struct acme_identifier *out);
+/** The next that CAA does not bar for any of the names; NULL: none. */
+const char *issue_next_authority(const struct issue *s);
+/** What was done at the former one is of no use there. */
+void issue_change_authority(struct issue *s, const char *to);
+/** A failure that was looked at from all sides. */
+void issue_fail_order(struct issue *s, const struct acme_failure *f);
 /** A callback has come: false if the job was stopped meanwhile (s may be gone). */
 bool issue_resume(struct issue *s);
 /* issue_quota.c */
@@ -93,6 +105,23 @@ void issue_quota_settle(struct issue *s, const struct acme_result *r);
 /** The CA said rateLimited about a limit of the ledger: true if the job waits for its turn then. */
 bool issue_quota_refused(struct issue *s, const struct acme_result *r);
 void issue_quota_release(struct issue *s);
+/* issue_breaker.c: the circuit breakers (worker/breaker.h) */
+
+/** Half of the time that a renewal's plan left is gone: from then on it is tried whatever is known.
+ */
+int64_t issue_half_time(const struct endpoint *e);
+/** No order can be placed now: the job has ended, and its turn comes after the canary's. May
+ * change the authority. */
+bool issue_breaker_holds(struct issue *s);
+/** Takes away what is shut, while something is left. */
+void issue_breaker_choices(const struct issue *s, struct acme_identifier *id);
+void issue_breaker_published(struct issue *s, enum acme_challenge_type type);
+void issue_breaker_passed(struct issue *s);
+/** Counts a failure for which the order goes elsewhere. */
+void issue_breaker_tell(struct issue *s, const struct acme_failure *f);
+/** true: the failure may be everybody's, and the job goes on when it is known. */
+bool issue_breaker_judges(struct issue *s, const struct acme_failure *f);
+
 /* issue_release.c: names that leave. issue_names_released() goes on once their authorizations are
  * dealt with. */
 void issue_release_names(struct issue *s);

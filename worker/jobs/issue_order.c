@@ -85,10 +85,12 @@ static void hook_publish(
 {
 	struct issue *s = arg;
 
-	if (!s->job || s->intent == INTENT_REMOVE)
+	if (!s->job || s->intent == INTENT_REMOVE) {
 		done(done_arg, CF_EREFUSED);
-	else
-		challenge_publish(s->w, s->job->endpoint.config.tenant, c, done, done_arg);
+		return;
+	}
+	issue_breaker_published(s, c->type);
+	challenge_publish(s->w, s->job->endpoint.config.tenant, c, done, done_arg);
 }
 
 static void hook_visible(
@@ -183,8 +185,7 @@ static bool order_without_rejected(struct issue *s, const struct acme_failure *f
 	return true;
 }
 
-/* The next that CAA does not bar for any of the names. */
-static const char *next_authority(const struct issue *s)
+const char *issue_next_authority(const struct issue *s)
 {
 	const struct endpoint *e = &s->job->endpoint;
 	const char *next = s->authority;
@@ -200,10 +201,17 @@ static const char *next_authority(const struct issue *s)
 	return NULL;
 }
 
+void issue_change_authority(struct issue *s, const char *to)
+{
+	snprintf(s->authority, sizeof s->authority, "%s", to);
+	s->replaces = false;
+	buf_clear(&s->job->checkpoint);
+}
+
 /* Another authority is tried when this one will not, or is in trouble of its own making. */
 static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 {
-	const char *next = next_authority(s);
+	const char *next = issue_next_authority(s);
 	bool chosen = s->job->endpoint.config.authority[0] != '\0';
 
 	if (chosen || !next ||
@@ -212,9 +220,8 @@ static bool order_elsewhere(struct issue *s, const struct acme_failure *f)
 		return false;
 	LOG(WARN, "authority_changed", LF("endpoint", s->job->id), LF("from", s->authority),
 		LF("to", next), LF("why", f->detail));
-	snprintf(s->authority, sizeof s->authority, "%s", next);
-	s->replaces = false;
-	buf_clear(&s->job->checkpoint);
+	issue_breaker_tell(s, f);
+	issue_change_authority(s, next);
 	issue_order(s);
 	return true;
 }
@@ -252,7 +259,7 @@ static bool nothing_explains(const struct issue *s, const struct acme_failure *f
 
 /* While Redis was away, or a responder silent, the CA could not be answered: what it found is not
  * the owner's doing. */
-static void fail_order(struct issue *s, const struct acme_failure *f)
+void issue_fail_order(struct issue *s, const struct acme_failure *f)
 {
 	struct acme_failure ours = *f;
 
@@ -282,6 +289,7 @@ static void on_order(void *arg, struct acme_result *r)
 	note_authorizations(s, r);
 	issue_quota_settle(s, r);
 	if (r->ok) {
+		issue_breaker_passed(s);
 		if (!issue_take_certificate(s, r))
 			issue_after_order(s);
 		return;
@@ -293,7 +301,8 @@ static void on_order(void *arg, struct acme_result *r)
 	if ((f->n_rejected && order_without_rejected(s, f)) || order_elsewhere(s, f) ||
 		issue_quota_refused(s, r))
 		return;
-	fail_order(s, f);
+	if (!issue_breaker_judges(s, f))
+		issue_fail_order(s, f);
 }
 
 /* --- start */
@@ -303,9 +312,7 @@ static enum acme_challenge_type to_acme(enum challenge_type t)
 	return t == CHALLENGE_DNS01 ? ACME_DNS_01 : ACME_HTTP_01;
 }
 
-/* By the verdict; when it allows nothing (a due renewal is tried all the same), whatever can exist
- * at all. */
-static void fill_choices(const struct endpoint *e, const char *name, const char *authority,
+void issue_fill_choices(const struct endpoint *e, const char *name, const char *authority,
 	struct acme_identifier *out)
 {
 	enum challenge_type allowed[2];
@@ -351,8 +358,12 @@ static bool order_is_open(struct issue *s)
 
 void issue_order(struct issue *s)
 {
+	bool open = order_is_open(s);
+
+	if (!open && issue_breaker_holds(s))
+		return;
 	issue_quota_begin(s);
-	if (!s->quota.n || order_is_open(s))
+	if (!s->quota.n || open)
 		issue_place_order(s);
 	else
 		issue_quota_reserve(s);
@@ -375,8 +386,11 @@ void issue_place_order(struct issue *s)
 	struct checkpoint resume;
 	bool has = read_checkpoint(s, &resume);
 
-	for (size_t i = 0; i < s->names_n; i++)
-		fill_choices(e, s->names[i], s->authority, &ids[i]);
+	for (size_t i = 0; i < s->names_n; i++) {
+		issue_fill_choices(e, s->names[i], s->authority, &ids[i]);
+		issue_breaker_choices(s, &ids[i]);
+	}
+	s->ways = 0;
 	s->ordered_ms = clock_wall_ms();
 	issue_hold(s);
 	s->order = acme_order_start(a, &spec, has ? &resume.value : NULL, &hooks, s, on_order);

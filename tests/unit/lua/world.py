@@ -48,6 +48,12 @@ def build(fleet):
     db.xreadgroup("scheduler", "s1", {key("requests"): ">"})
     fleet.apply("refuse", "", src="~s", rid="r2", ans=pack([pack({"endpoint": "a"}), [["t", "i", b"data"]]]))
     db.set(key("lock"), "holder")
+    for way in ("http-01", "dns-01"):
+        fleet.run("breaker", "try", "ca", way, "w1", DAY)
+    fleet.run("breaker", "end", "ca", "http-01", "w1", "ok", 1, 1, "")
+    for i in range(3):
+        fleet.run("breaker", "note", "ca", "http-01", "fail", 1 + i, DAY, f"d{i}", f"n{i}", "c")
+    fleet.run("breaker", "try", "ca", "http-01", "w1", DAY)
     db.zadd(key("workers"), {"w1": fleet.now()})
     return calls(jobs, db.hget(key("e:c"), "jv"), sid)
 
@@ -107,6 +113,12 @@ def calls(jobs, expect, sid):
         "quota refund": ["refund", "a:1", "ca:orders", 2, DAY, 2],
         "quota block": ["block", "ca:orders", 2, DAY, FAR],
         "unlock": ["lock", "holder"],
+        "breaker": ["look"],
+        "breaker note": ["note", "ca", "http-01", "fail", 5, DAY, "d", "n", "a"],
+        "breaker passes": ["note", "ca", "dns-01", "ok"],
+        "breaker try": ["try", "other", "orders", "w1", DAY],
+        "breaker end": ["end", "ca", "http-01", "w1", "fail", 1, 1, "why"],
+        "breaker ends": ["end", "ca", "dns-01", "w1", "ok", 1, 1, ""],
         "publish": ["txt", "label", "value", 7200],
         "publish http": ["http", "token", "value", 7200],
         "alive": ["w1", 1, 60, "beat", "1", "roles", "jobs"],
