@@ -56,14 +56,23 @@ static bool is_one_of(const char *code, const char *const *codes, size_t n)
 static const char *const of_servers[] = {"servers_silent", "lame_delegation", "tcp_refused"};
 static const char *const of_resolver[] = {"caa_unreadable", "servfail"};
 
+/* An edge that does not load what is issued fails for all that it serves; of several the first. */
+static void cause_of_edge(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
+{
+	const char *first = NULL;
+
+	for (size_t i = 0; i < d->observed_n; i++)
+		if (!first || strcmp(d->observed[i].server, first) < 0)
+			first = d->observed[i].server;
+	if (first)
+		snprintf(out, CONDITION_CAUSE_SIZE, "edge:%s", first);
+}
+
 /* "ns1.provider.example 192.0.2.1": the registered domain of the name; of several the first. */
-void verify_cause(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
+static void cause_of_servers(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
 {
 	char name[sizeof d->observed[0].server], first[sizeof name] = "";
 
-	out[0] = '\0';
-	if (!is_one_of(d->code, of_servers, ARRAY_LEN(of_servers)))
-		return;
 	for (size_t i = 0; i < d->observed_n; i++) {
 		const char *domain;
 
@@ -75,6 +84,15 @@ void verify_cause(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
 	}
 	if (first[0])
 		snprintf(out, CONDITION_CAUSE_SIZE, "ns:%s", first);
+}
+
+void verify_cause(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
+{
+	out[0] = '\0';
+	if (served_is_wrong(d->code))
+		cause_of_edge(d, out);
+	else if (is_one_of(d->code, of_servers, ARRAY_LEN(of_servers)))
+		cause_of_servers(d, out);
 }
 
 static void describe(const struct endpoint *e, const struct diagnosis *d, int64_t now_ms,
@@ -154,7 +172,7 @@ static size_t add_served(
 	for (size_t i = 0; i < v->diagnoses_n && n < CONDITIONS_MAX; i++) {
 		const struct diagnosis *d = &v->diagnoses[i];
 
-		if (strncmp(d->code, "served_", 7) != 0 || is_listed(out, n, d->code))
+		if (!served_is_wrong(d->code) || is_listed(out, n, d->code))
 			continue;
 		describe(e, d, now_ms, next_ms, &out[n]);
 		say_how_many(&v->served, &out[n]);

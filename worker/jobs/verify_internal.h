@@ -73,8 +73,8 @@ void verify_choose(struct worker *w, struct endpoint *e);
 
 /* verify_alert.c: a function of values */
 
-/** What a diagnosis has in common with those of other zones at the same name servers
- * (common/README.md, Causes): "ns:DOMAIN", or "". */
+/** What a diagnosis has in common with those of others at the same name servers or the same edge
+ * (common/README.md, Causes): "ns:DOMAIN", "edge:ADDRESS:PORT", or "". */
 void verify_cause(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE]);
 /** What a person must know of an endpoint whose certificate is to be renewed: out[CONDITIONS_MAX].
  */

@@ -32,6 +32,8 @@ static void name_servers_are_a_cause(void **state)
 		{"lame_delegation", "ns.beta.example 192.0.2.1", "ns.alpha.example 192.0.2.2",
 			"ns:alpha.example"},
 		{"servers_silent", "resolver", NULL, ""},
+		{"served_old", "192.0.2.7:443", "192.0.2.3:443", "edge:192.0.2.3:443"},
+		{"served_handshake", "[2001:db8::7]:443", NULL, "edge:[2001:db8::7]:443"},
 		{"record_missing", "ns1.provider.example 192.0.2.1", NULL, ""},
 	};
 	char cause[CONDITION_CAUSE_SIZE];
