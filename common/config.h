@@ -153,6 +153,7 @@ enum config_role {
 	ROLE_DNS_01 = 1 << 2,
 	ROLE_TLS_ALPN_01 = 1 << 3,
 	ROLE_NOTIFY = 1 << 4,
+	ROLE_LOOK = 1 << 5,
 };
 
 enum config_dns_provider { DNS_PROVIDER_BUILTIN };
@@ -241,6 +242,7 @@ struct config {
 	struct {
 		char *name;     /* default: hostname-pid */
 		uint32_t roles; /* enum config_role bits; jobs, http-01, dns-01 */
+		char *zone;     /* the network in which it stands; NULL: none */
 		struct {
 			uint32_t verify; /* 1000 */
 			uint32_t issue;  /* 200 */

@@ -15,7 +15,7 @@
 #define DAYS(n)             ((n)*CLOCK_DAY_MS)
 
 static const char *const providers[] = {"builtin", NULL};
-static const char *const roles[] = {"jobs", "http-01", "dns-01", "tls-alpn-01", "notify", NULL};
+static const char *const roles[] = {"jobs", "http-01", "dns-01", "tls-alpn-01", "notify", "look", NULL};
 static const char *const ways[] = {"http-01", "dns-01", NULL};
 static const char *const events[] = {"alert", "snapshot", "heartbeat", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
@@ -213,6 +213,7 @@ static const struct config_row worker[] = {
 	{"name", TYPE_WORD, AT(worker.name), .most = 64},
 	{"roles", TYPE_FLAGS, AT(worker.roles), .fallback = "jobs http-01 dns-01",
 	 .choices = roles},
+	{"zone", TYPE_WORD, AT(worker.zone), .most = 32},
 	{"slots", TYPE_SECTION, .rows = slots},
 	{"lease", TYPE_DURATION, AT(worker.lease_ms), .fallback = "30s", .least = 200,
 	 .most = HOURS(1)},

@@ -91,6 +91,11 @@ int endpoint_config_check(struct endpoint_config *c, struct why *why)
 			"endpoint \"%s\" is external and has no target: expected the platform's "
 			"host name that its traffic should reach",
 			c->id);
+	if (c->type == ENDPOINT_EXTERNAL && c->zone[0])
+		return why_set(why, CF_EINVAL,
+			"endpoint \"%s\" is external and has a zone: an inner zone is for internal "
+			"ones",
+			c->id);
 	return 0;
 }
 

@@ -26,6 +26,7 @@
 #define ENDPOINT_AUTHORITY_MAX 64
 #define ENDPOINT_PROFILE_MAX   64
 #define ENDPOINT_CODE_MAX      32
+#define ENDPOINT_ZONE_MAX      32
 
 enum endpoint_type { ENDPOINT_EXTERNAL = 1, ENDPOINT_INTERNAL = 2 };
 enum challenge_type { CHALLENGE_HTTP01 = 1, CHALLENGE_DNS01 = 2 };
@@ -38,6 +39,7 @@ struct endpoint_config {
 	char target[NAME_SIZE];                     /* "" for internal without one */
 	char authority[ENDPOINT_AUTHORITY_MAX + 1]; /* "" = the first of the config */
 	char profile[ENDPOINT_PROFILE_MAX + 1];     /* "" = the authority's */
+	char zone[ENDPOINT_ZONE_MAX + 1]; /* internal: whose workers can reach it; "" = nobody */
 	enum key_type key_type;
 	char (*names)[NAME_SIZE]; /* owned; as name_parse() gives them, sorted, unique */
 	size_t names_n;
@@ -110,14 +112,15 @@ struct served_behind {
 };
 struct served {
 	enum served_status status;
-	uint32_t right, addresses; /* right at n of m */
+	uint32_t right, addresses;                      /* right at n of m */
 	struct served_behind behind[SERVED_BEHIND_MAX]; /* the first of those that are not */
 	size_t behind_n;
-	char why[ENDPOINT_CODE_MAX + 1]; /* of unknown: no_worker, no_answer, no_address, forbidden */
-	uint32_t tries;            /* looks in a row at this certificate that were not right */
-	int64_t looked_ms;         /* 0: never */
-	char serial[41];           /* of the certificate that was looked for */
-	char proven[41];           /* of the one last seen at all addresses */
+	char why[ENDPOINT_CODE_MAX +
+		 1];       /* of unknown: no_worker, no_answer, no_address, forbidden */
+	uint32_t tries;    /* looks in a row at this certificate that were not right */
+	int64_t looked_ms; /* 0: never */
+	char serial[41];   /* of the certificate that was looked for */
+	char proven[41];   /* of the one last seen at all addresses */
 };
 
 struct endpoint_verdict {

@@ -55,6 +55,7 @@ int endpoint_config_encode(const struct endpoint_config *c, struct buf *out)
 	put_text(out, "tg", c->target);
 	put_text(out, "au", c->authority);
 	put_text(out, "pr", c->profile);
+	put_text(out, "zo", c->zone);
 	mp_key_int(out, "kt", c->key_type);
 	mp_key(out, "n");
 	names = mp_array_open(out);
@@ -99,6 +100,7 @@ int endpoint_config_decode(
 	mp_opt_text(&root, "tg", c.target, sizeof c.target);
 	mp_opt_text(&root, "au", c.authority, sizeof c.authority);
 	mp_opt_text(&root, "pr", c.profile, sizeof c.profile);
+	mp_opt_text(&root, "zo", c.zone, sizeof c.zone);
 	c.key_type = (enum key_type)get_enum(&root, "kt", KEY_P256, KEY_RSA4096);
 	if (!mp_get_array(&root, "n", &names))
 		decode_names(&names, &c);

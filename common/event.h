@@ -28,10 +28,8 @@
 /* Requests (stream `requests`): type and data.
  *
  *   endpoint.add     { id?, tenant?, names: [..], type: "external"|"internal", target?, authority?,
- * profile?, key_type? } endpoint.update  { id, and any of the others } endpoint.remove  { id }
- *   endpoint.verify  { id }
- *   endpoint.renew   { id }
- *   endpoint.revoke  { id, reason?:
+ * profile?, zone?, key_type? } endpoint.update  { id, and any of the others } endpoint.remove  { id
+ * } endpoint.verify  { id } endpoint.renew   { id } endpoint.revoke  { id, reason?:
  * "unspecified"|"keyCompromise"|"superseded"|"cessationOfOperation"|… }
  *
  * Without id one is made from the first name ("shop.example.com"; a wildcard gives

@@ -113,14 +113,20 @@ static int64_t rare(
 	return min64(every_ms * times, max64(every_ms, CLOCK_DAY_MS));
 }
 
+/* What is internal is seen from within its zone alone. */
+static bool can_be_seen(const struct endpoint_config *c)
+{
+	return c->type == ENDPOINT_EXTERNAL || c->zone[0];
+}
+
 int64_t needs_proof(const struct endpoint *e, const struct needs_policy *policy, double jitter)
 {
 	const struct served *s = &e->verdict.served;
 	uint32_t doublings = s->tries < FAST_DOUBLINGS ? s->tries : FAST_DOUBLINGS;
 	int64_t every = policy->proof_every_ms;
 
-	if (!every || e->config.removing || e->config.type != ENDPOINT_EXTERNAL ||
-		!e->has_verdict || e->verdict.departed || !e->has_cert || e->cert.revoked_ms)
+	if (!every || e->config.removing || !can_be_seen(&e->config) || !e->has_verdict ||
+		e->verdict.departed || !e->has_cert || e->cert.revoked_ms)
 		return 0;
 	if (strcmp(s->serial, e->cert.serial) != 0)
 		return e->cert.issued_ms + PROOF_FAST_MS;

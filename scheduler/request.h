@@ -59,11 +59,13 @@ struct request {
 	char target[NAME_SIZE];
 	char authority[ENDPOINT_AUTHORITY_MAX + 1];
 	char profile[ENDPOINT_PROFILE_MAX + 1];
+	char zone[ENDPOINT_ZONE_MAX + 1];
 	enum key_type key_type;
 	int32_t reason;
 	char (*names)[NAME_SIZE]; /* owned */
 	size_t names_n;
-	bool has_tenant, has_type, has_target, has_authority, has_profile, has_key_type, has_names;
+	bool has_tenant, has_type, has_target, has_authority, has_profile, has_zone, has_key_type,
+		has_names;
 };
 
 /** 0, or CF_EINVAL with *no filled; then source, id, stream_id and type are still set as far as

@@ -79,6 +79,8 @@ static void overlay(struct endpoint_config *c, const struct request *r)
 		memcpy(c->authority, r->authority, sizeof c->authority);
 	if (r->has_profile)
 		memcpy(c->profile, r->profile, sizeof c->profile);
+	if (r->has_zone)
+		memcpy(c->zone, r->zone, sizeof c->zone);
 	if (r->has_key_type)
 		c->key_type = r->key_type;
 	if (r->has_names)
@@ -108,7 +110,8 @@ static enum request_verdict check_config(
 static bool same_but_names(const struct endpoint_config *a, const struct endpoint_config *b)
 {
 	return a->type == b->type && a->key_type == b->key_type && !strcmp(a->target, b->target) &&
-	       !strcmp(a->authority, b->authority) && !strcmp(a->profile, b->profile);
+	       !strcmp(a->authority, b->authority) && !strcmp(a->profile, b->profile) &&
+	       !strcmp(a->zone, b->zone);
 }
 
 /* A person or a program waits: what is needed now comes in the first lane. */
@@ -313,6 +316,7 @@ int request_event_data(const struct request_effect *f, struct buf *out)
 	mp_key_str(out, "target", c->target);
 	mp_key_str(out, "authority", c->authority);
 	mp_key_str(out, "profile", c->profile);
+	mp_key_str(out, "zone", c->zone[0] ? c->zone : NULL);
 	mp_key_str(out, "key_type", key_type_name(c->key_type));
 	mp_key(out, "names");
 	names = mp_array_open(out);

@@ -235,7 +235,8 @@ static int take_reason(const struct mp *map, struct request *r)
 		"privilegeWithdrawn is expected");
 }
 
-/* A word that was given, even as "": that takes an authority or profile back to the default. */
+/* A word that was given, even as "": that takes an authority, profile or zone back to the default.
+ */
 static bool take_word(const struct mp *map, const char *key, char *out, size_t size)
 {
 	struct mp at;
@@ -244,7 +245,7 @@ static bool take_word(const struct mp *map, const char *key, char *out, size_t s
 }
 
 static const char *const known_keys[] = {"id", "tenant", "names", "type", "target", "authority",
-	"profile", "key_type", "reason", "V"};
+	"profile", "zone", "key_type", "reason", "V"};
 
 /* A misspelt key would otherwise be a wish that silently does not come true. */
 static int only_known_keys(const struct mp *map, struct request_refusal *no)
@@ -276,6 +277,7 @@ static int read_map(const struct mp *map, struct request *r, struct request_refu
 	r->has_tenant = take_word(map, "tenant", r->tenant, sizeof r->tenant);
 	r->has_authority = take_word(map, "authority", r->authority, sizeof r->authority);
 	r->has_profile = take_word(map, "profile", r->profile, sizeof r->profile);
+	r->has_zone = take_word(map, "zone", r->zone, sizeof r->zone);
 	if ((err = take_type(map, r)) || (err = take_key_type(map, r)) ||
 		(err = take_reason(map, r)) || (err = take_host(map, r, no)) ||
 		(err = take_names(map, r, no)))
@@ -342,6 +344,8 @@ static int check_words(const struct request *r, struct request_refusal *no)
 		return invalid(no, "authority \"%s\": %s", r->authority, rule);
 	if (r->profile[0] && !valid_word(r->profile))
 		return invalid(no, "profile \"%s\": %s", r->profile, rule);
+	if (r->zone[0] && !valid_word(r->zone))
+		return invalid(no, "zone \"%s\": %s", r->zone, rule);
 	return 0;
 }
 

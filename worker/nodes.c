@@ -132,11 +132,16 @@ static void number(char out[24], int64_t v)
 	snprintf(out, 24, "%" PRId64, v);
 }
 
-static void role_words(uint32_t roles, char out[64])
+#define ROLES_SIZE 96
+static void role_words(const struct config *c, char out[ROLES_SIZE])
 {
-	snprintf(out, 64, "%s%s%s%s", roles & ROLE_JOBS ? "jobs " : "",
+	uint32_t roles = c->worker.roles;
+	const char *zone = c->worker.zone;
+
+	snprintf(out, ROLES_SIZE, "%s%s%s%s%s%s%s", roles & ROLE_JOBS ? "jobs " : "",
 		roles & ROLE_HTTP_01 ? "http-01 " : "", roles & ROLE_DNS_01 ? "dns-01 " : "",
-		roles & ROLE_NOTIFY ? "notify " : "");
+		roles & ROLE_NOTIFY ? "notify " : "", roles & ROLE_LOOK ? "look " : "",
+		zone ? "zone:" : "", zone ? zone : "");
 }
 
 bool nodes_redis_is_silent(const struct worker *w)
@@ -162,12 +167,12 @@ static void say_alive(struct nodes *n)
 	struct worker *w = n->w;
 	const struct config *c = w->config;
 	char http01[FIELD_SIZE], dns01[FIELD_SIZE], now[24], started[24], pid[24], host[256] = "";
-	char counts[4][24], roles[64], looked[24], turned[24];
+	char counts[4][24], roles[ROLES_SIZE], looked[24], turned[24];
 	unsigned names, bad;
 	_mem_free_ char *row = mem_printf("%sw:%s", redis_prefix(w->redis), w->name);
 	_mem_free_ char *all = mem_printf("%sworkers", redis_prefix(w->redis));
 
-	role_words(c->worker.roles, roles);
+	role_words(c, roles);
 	gethostname(host, sizeof host - 1);
 	advertised(&c->worker.http_01.advertise, &c->worker.http_01.listen,
 		c->worker.roles & ROLE_HTTP_01 && !w->draining, http01);

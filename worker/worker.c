@@ -18,6 +18,7 @@
 #include "worker/pool.h"
 #include "worker/responders.h"
 #include "worker/stats.h"
+#include "worker/zones.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -192,12 +193,14 @@ static int check_roles(const struct config *c, struct why *why)
 			c->alerts.webhooks.n + c->alerts.alertmanagers.n > 0, "notify",
 			"alerts.webhooks or alerts.alertmanagers",
 			"where alerts are to be brought"},
+		{(c->worker.roles & ROLE_LOOK) != 0, c->worker.zone, "look", "worker.zone",
+			"the network whose endpoints it can reach"},
 	};
 
 	if (c->worker.roles & ROLE_TLS_ALPN_01)
 		return why_set(why, CF_EINVAL,
 			"worker.roles: tls-alpn-01 is not supported yet; expected of jobs, "
-			"http-01, dns-01, notify");
+			"http-01, dns-01, notify, look");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (rows[i].needed && !rows[i].there)
 			return why_set(why, CF_EINVAL, "worker.roles has %s: expected %s: %s",
@@ -223,9 +226,12 @@ static int start_job_parts(struct worker *w, struct why *why)
 {
 	const struct http_options plain = {.allow_http = true, .max_requests = NODE_REQUESTS_MAX};
 
-	if (!(w->config->worker.roles & ROLE_JOBS))
+	if (!(w->config->worker.roles & (ROLE_JOBS | ROLE_LOOK)))
 		return 0;
 	lookups_start(w);
+	w->zones = zones_new(w);
+	if (!(w->config->worker.roles & ROLE_JOBS))
+		return 0;
 	w->doubt = doubt_new(w);
 	w->node_client = http_client_new(&w->loop, &plain);
 	if (w->config->redis.replicas)
@@ -374,6 +380,7 @@ void worker_stop(struct worker *w)
 	again_cancel_all(w);
 	breaker_free(mem_steal(w->breaker));
 	authorities_free(w->authorities);
+	zones_free(mem_steal(w->zones));
 	doubt_free(mem_steal(w->doubt));
 	lookups_stop(w);
 	http_client_free(w->node_client);

@@ -32,6 +32,7 @@ struct doubt;
 struct again;
 struct breaker;
 struct notify;
+struct zones;
 
 struct worker {
 	uv_loop_t loop;
@@ -54,6 +55,7 @@ struct worker {
 	struct authorities *authorities; /* worker/authorities.h */
 	struct doubt *doubt;             /* worker/doubt.h: whether the fleet suspects itself */
 	struct breaker *breaker;         /* worker/breaker.h; NULL: none */
+	struct zones *zones;             /* worker/zones.h: looks from inside other networks */
 	struct nodes *nodes;             /* worker/nodes.h: who answers challenges in the fleet */
 	struct pool *pools[2];           /* by enum queue_id; NULL without the role jobs */
 	struct responders *responders;

@@ -34,7 +34,7 @@ static bool names_of(struct v1_call *c, struct names *out)
 }
 
 static const char *const spec_keys[] = {
-	"id", "tenant", "type", "target", "authority", "profile", "key_type", "names"};
+	"id", "tenant", "type", "target", "authority", "profile", "zone", "key_type", "names"};
 
 static bool read_spec(struct v1_call *c, struct endpoint_spec *s, struct names *names)
 {
@@ -43,7 +43,7 @@ static bool read_spec(struct v1_call *c, struct endpoint_spec *s, struct names *
 		const char **into;
 	} texts[] = {{"id", &s->id}, {"tenant", &s->tenant}, {"type", &s->type},
 		{"target", &s->target}, {"authority", &s->authority}, {"profile", &s->profile},
-		{"key_type", &s->key_type}};
+		{"zone", &s->zone}, {"key_type", &s->key_type}};
 
 	if (!v1_body_needed(c) || !v1_keys_known(c, spec_keys, ARRAY_LEN(spec_keys)) ||
 		!names_of(c, names))
@@ -147,6 +147,7 @@ void v1_update(struct v1_call *c)
 	put_given(&data, "target", s.target);
 	put_given(&data, "authority", s.authority);
 	put_given(&data, "profile", s.profile);
+	put_given(&data, "zone", s.zone);
 	put_given(&data, "key_type", s.key_type);
 	if (names.given) {
 		mp_key(&data, "names");

@@ -81,6 +81,7 @@ int cmd_endpoint_add(struct cli *cli, const struct cli_args *args)
 		.target = cli_arg(args, "target"),
 		.authority = cli_arg(args, "authority"),
 		.profile = cli_arg(args, "profile"),
+		.zone = cli_arg(args, "zone"),
 		.key_type = cli_arg(args, "key-type"),
 		.names = args->words,
 		.names_n = args->words_n,

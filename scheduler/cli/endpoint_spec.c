@@ -78,6 +78,8 @@ static int check_rest(
 			ENDPOINT_TENANT_MAX);
 	if (s->profile != NULL && strlen(s->profile) > ENDPOINT_PROFILE_MAX)
 		return why_set(why, CF_ETOOBIG, "profile: at most %d bytes", ENDPOINT_PROFILE_MAX);
+	if (s->zone != NULL && strlen(s->zone) > ENDPOINT_ZONE_MAX)
+		return why_set(why, CF_ETOOBIG, "zone: at most %d bytes", ENDPOINT_ZONE_MAX);
 	if (s->key_type != NULL && key_type_parse(s->key_type, &key) != 0)
 		return why_set(why, CF_EINVAL,
 			"key_type \"%s\": expected one of ecdsa-p256, ecdsa-p384, rsa-2048, "
@@ -113,6 +115,7 @@ int endpoint_spec_encode(const struct endpoint_spec *spec, const struct config *
 	mp_key_str(out, "target", spec->target ? target : NULL);
 	mp_key_str(out, "authority", spec->authority);
 	mp_key_str(out, "profile", spec->profile);
+	mp_key_str(out, "zone", spec->zone);
 	mp_key_str(out, "key_type", spec->key_type);
 	mp_key(out, "names");
 	size_t array = mp_array_open(out);

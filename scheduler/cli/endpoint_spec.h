@@ -11,7 +11,7 @@
 
 /** As it was typed; NULL: not given. Borrowed. */
 struct endpoint_spec {
-	const char *id, *tenant, *type, *target, *authority, *profile, *key_type;
+	const char *id, *tenant, *type, *target, *authority, *profile, *zone, *key_type;
 	const char *const *names;
 	size_t names_n;
 };

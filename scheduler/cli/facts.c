@@ -400,6 +400,8 @@ static void head_lines(const struct facts *f, const struct view *view, struct bu
 		line(out, view, 2, "type", "%s, to %s", words_type(c->type), c->target);
 	else
 		line(out, view, 2, "type", "%s", words_type(c->type));
+	if (c->zone[0] != '\0')
+		line(out, view, 2, "zone", "%s", c->zone);
 	for (size_t i = 0; i < c->names_n; i++) {
 		char people[NAME_SIZE];
 		name_to_unicode(c->names[i], people, sizeof people);
@@ -531,6 +533,11 @@ static void served_lines(const struct facts *f, const struct view *view, struct 
 	const struct served *s = &f->endpoint.verdict.served;
 	_buf_release_ struct buf when = BUF_INIT(64);
 
+	if (s->status == SERVED_UNKNOWN && f->endpoint.has_cert &&
+		f->endpoint.config.type == ENDPOINT_INTERNAL && !f->endpoint.config.zone[0])
+		line(out, view, 2, "served",
+			"unknown: internal, and in no zone whose workers "
+			"could look");
 	if (s->status == SERVED_UNKNOWN && !s->why[0])
 		return;
 	term_when(&when, view, s->looked_ms);

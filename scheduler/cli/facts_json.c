@@ -190,13 +190,14 @@ json_t *facts_json(const struct facts *f, bool whole)
 {
 	const struct endpoint_config *c = &f->endpoint.config;
 	const char *key = key_type_name(c->key_type);
-	json_t *j = json_pack("{s:o s:o s:s s:o s:o s:o s:o s:o s:o s:s s:I s:o}", "id",
+	json_t *j = json_pack("{s:o s:o s:s s:o s:o s:o s:o s:o s:o s:o s:s s:I s:o}", "id",
 		json_text(c->id), "tenant", json_text(c->tenant), "state",
 		endpoint_state_name(f->state), "reason", text_or_null(f->reason), "type",
 		json_string(words_type(c->type)), "target", text_or_null(c->target), "names",
 		names_json(c), "authority", text_or_null(c->authority), "profile",
-		text_or_null(c->profile), "key_type", key ? key : "", "generation",
-		(json_int_t)f->endpoint.generation, "created", json_time(c->created_ms));
+		text_or_null(c->profile), "zone", text_or_null(c->zone), "key_type", key ? key : "",
+		"generation", (json_int_t)f->endpoint.generation, "created",
+		json_time(c->created_ms));
 
 	if (f->reason[0])
 		json_object_set_new(j, "means", json_text(words_means(f->reason)));

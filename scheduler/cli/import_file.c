@@ -30,6 +30,7 @@ static void item_release(struct import_item *it)
 	free(it->target);
 	free(it->authority);
 	free(it->profile);
+	free(it->zone);
 	free(it->key_type);
 	free(it->error);
 }
@@ -50,6 +51,7 @@ struct endpoint_spec import_spec(const struct import_item *it)
 		.target = it->target,
 		.authority = it->authority,
 		.profile = it->profile,
+		.zone = it->zone,
 		.key_type = it->key_type,
 		.names = (const char *const *)it->names,
 		.names_n = it->names_n};
@@ -179,6 +181,7 @@ static char **slot_of(struct import_item *it, const char *key)
 		{"target", &it->target},
 		{"authority", &it->authority},
 		{"profile", &it->profile},
+		{"zone", &it->zone},
 		{"key_type", &it->key_type},
 	};
 
@@ -211,8 +214,7 @@ static int read_pair(struct reader *r, struct import_item *it)
 	if (slot == NULL && strcmp(key, "names") != 0)
 		item_error(r, it, &at,
 			"unknown key \"%s\"; expected names, type, target, id, tenant, authority, "
-			"profile, "
-			"key_type",
+			"profile, zone, key_type",
 			key);
 	else if (slot == NULL || *slot != NULL)
 		item_error(r, it, &at, "%s is given twice", key);

@@ -5,7 +5,7 @@
  *	  - names: [shop.example.com, www.shop.example.com]
  *	    type: external
  *	    target: ingress.platform.example
- *	    id: shop            # optional, as are tenant, authority, profile and key_type
+ *	    id: shop            # optional, as are tenant, authority, profile, zone and key_type
  *
  * What is wrong with one item is kept with it, with its place; the others are read all the same.
  *What makes the file unreadable as a whole is an error, and nothing of it is to be used.
@@ -23,7 +23,7 @@
 
 struct import_item {
 	unsigned line, column;
-	char *id, *tenant, *type, *target, *authority, *profile,
+	char *id, *tenant, *type, *target, *authority, *profile, *zone,
 		*key_type; /* owned; NULL: not given */
 	char **names;
 	size_t names_n;

@@ -76,6 +76,11 @@ const struct cli_option options_add[] = {
 		.arg = "PROFILE",
 		.kind = CLI_TEXT,
 		.help = "A certificate profile of the authority, such as classic or shortlived."},
+	{.name = "zone",
+		.arg = "ZONE",
+		.kind = CLI_TEXT,
+		.help = "Of an internal endpoint: its network. Workers there (worker.zone) see "
+			"what it serves."},
 	{.name = "key-type",
 		.arg = "KEY",
 		.kind = CLI_CHOICE,

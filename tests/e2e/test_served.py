@@ -3,6 +3,7 @@ which address, the edge to reload, and its end; n of m where only some are behin
 
 Each endpoint has a traffic target of its own, whose addresses are edges that the test plays. Beside them stands the stack's
 edge, which `certfleet sync` keeps current and the configuration names (edge.addresses): so all is right at one address more.
+What is internal is seen from inside its zone: by a worker there that has no key and may go where others may not.
 """
 import json
 import urllib.request
@@ -13,11 +14,12 @@ import redis
 import yaml
 from conftest import running_stack
 from edges import Edge, SServer, Stranger
-from servers import wait_until
-from stack import TARGET
+from servers import LOOPBACK, free_port, wait_until
+from stack import TARGET, Daemon
 
 KEY = "cf:{demo}:"
 NAME, WILD = "shop.example.test", "*.wild.example.test"
+INNER, NO_ZONE, INSIDE = "inner.internal.test", "nowhere.internal.test", "127.0.9.1"
 
 
 class Row:
@@ -78,12 +80,28 @@ class World:
                      self.stack.challenge_cname(row.name))
         knot.add((NAME, "CNAME", TARGET + "."), (WILD, "CNAME", TARGET + "."), self.stack.challenge_cname(NAME), self.stack.challenge_cname(WILD))
         endpoints = [{"id": r.id, "names": [r.name], "type": "external", "target": r.target} for r in Row.all]
+        knot.add((INNER, "A", INSIDE), self.stack.challenge_cname(INNER), self.stack.challenge_cname(NO_ZONE))
+        endpoints += [{"id": "inner", "names": [INNER], "type": "internal", "zone": "inside"},
+                      {"id": "no-zone", "names": [NO_ZONE], "type": "internal"}]
         endpoints += [{"id": i, "names": [n], "type": "external", "target": TARGET} for i, n in (("shop", NAME), ("wild", WILD))]
         path = self.stack.path("endpoints.yaml")
         with open(path, "w", encoding="utf-8") as f:
             yaml.safe_dump({"endpoints": endpoints}, f)
         self.stack.cli("endpoint", "import", path)
         self.ids = [e["id"] for e in endpoints]
+        self.inner = Row("inner", "served_old", None)
+        Row.all.remove(self.inner)
+        self.inner.edges = [Edge(self.stack.path("edge-inside"), INSIDE, self.stack.haproxy.https_port)]
+
+    def start_inside(self):
+        """A worker in the zone, as another user of Redis: it has its own network.allow, and no key."""
+        stack, health = self.stack, free_port()
+        config = stack._write_own_config("inside", "looker", {
+            "vault": None, "challenges": None, "authorities": None, "edge": {"addresses": None}, "network": {"allow": [f"{INSIDE}/32"]},
+            "worker": {"name": "inside", "roles": ["look"], "zone": "inside", "listen": f"{LOOPBACK}:{health}"}})
+        worker = Daemon(stack.path("inside"), "inside", stack.program("certfleet-worker"), config, health)
+        stack.workers.append(stack._start(worker))
+        return worker
 
     def together(self, row, certificates="fullchain.pem"):
         """What an edge loads of what is issued now."""
@@ -131,14 +149,18 @@ class World:
 @pytest.fixture(scope="module")
 def world(patience):
     """All edges that are wrong, and alerted; and what the configuration's edge did not load."""
-    config = {"scheduler": {"proof_every": "24h"}, "alerts": {"incident": {"hold": "1s"}}}
+    config = {"scheduler": {"proof_every": "24h"}, "alerts": {"incident": {"hold": "1s"}},
+              "network": {"allow": ["127.0.0.0/22"]}}
     for stack in running_stack(workers=1, schedulers=1, config=config):
         world = World(stack)
         world.add()
         stack.wait_states("active", world.ids, 90 * patience)
         wait_until("the first proof", lambda: world.all_ok(["shop", "wild"]), 60 * patience, 0.3)
-        for row in Row.all:
+        world.unseen = wait_until("a try", lambda: (lambda d: d if d["served"]["reason"] else None)(world.shown("inner")), 60 * patience)
+        for row in [*Row.all, world.inner]:
             row.old = world.together(row)
+        world.start_inside()
+        world.inner.edges[0].present(world.inner.old)
         renewed = [r for r in Row.all if r.renewed]
         was = world.renew([r.id for r in renewed], 60 * patience)
         for row in renewed:
@@ -151,13 +173,14 @@ def world(patience):
         wait_until("sync to bring the renewals", lambda: all(
             int(stack.serial_served(r.name) or "0", 16) == int(world.serial(r.id), 16) for r in renewed), 60 * patience, 0.3)
         stack.sync.stop()
-        world.first = world.renew(["shop", "wild"], 60 * patience)
+        world.first = world.renew(["shop", "wild", "inner"], 60 * patience)
         try:
             yield world
         finally:
             for row in Row.all:
                 for edge in row.edges:
                     edge.absent()
+            world.inner.edges[0].absent()
 
 
 def fill(world, row, text):
@@ -215,6 +238,25 @@ def test_what_is_right_is_told_step_by_step(world, patience, id):
     assert f"served/{id}/{serial}" in world.said("certificate.served")
 
 
+def test_what_is_internal_is_unknown_without_a_worker_inside(world):
+    assert world.unseen["state"] == "active" and world.unseen["findings"] == []
+    assert (world.unseen["served"]["status"], world.unseen["served"]["reason"]) == ("unknown", "no_worker")
+    assert world.unseen["zone"] == "inside"
+    page = world.stack.cli("endpoint", "show", "no-zone").stdout
+    assert "unknown: internal, and in no zone whose workers could look" in page
+
+
+def test_what_is_internal_is_seen_from_inside(world, patience):
+    """The address is one that the worker with the jobs may not connect to."""
+    alert = wait_until("the alert", lambda: world.alerts().get(("inner", "served_old")), 90 * patience, 0.5)
+    document = world.shown("inner")
+    assert (document["served"]["status"], document["served"]["addresses"]) == ("stale", 1)
+    assert document["served"]["behind"][0]["address"] == world.inner.at()
+    assert f"behind: {world.inner.at()} (served_old)" in alert["text"]
+    assert world.first["inner"] in next(f for f in document["findings"] if f["code"] == "served_old")["observed"][0]["what"]
+    assert "look zone:inside" in world.stack.cli("workers").stdout
+
+
 def test_all_that_is_mended_is_over(world, patience):
     """The last: what is wrong is put right at each edge, and the configuration's own edge loads again."""
     stale = {i: world.shown(i)["served"] for i in ("shop", "wild")}
@@ -228,11 +270,21 @@ def test_all_that_is_mended_is_over(world, patience):
     for row in Row.all:
         if row.present:
             world.load(row, row.edges[0])
+    world.load(world.inner, world.inner.edges[0])
+    seen_ids = [i for i in world.ids if i != "no-zone"]
     wait_until("sync", lambda: int(world.stack.serial_served(NAME) or "0", 16) == int(world.serial("shop"), 16), 60 * patience, 0.3)
     world.stack.cli("endpoint", "verify", *world.ids)
-    wait_until("all to be right", lambda: world.all_ok(world.ids), 90 * patience, 0.5)
+    wait_until("all to be right", lambda: world.all_ok(seen_ids), 90 * patience, 0.5)
     wait_until("the alerts' end", lambda: not world.alerts(), 60 * patience, 0.5)
-    assert world.opened() == opened == sorted([f"{r.id}/{r.code}" for r in WRONG] + ["shop/served_old", "wild/served_old"])
-    for id in world.ids:
+    assert world.opened() == opened == sorted([f"{r.id}/{r.code}" for r in WRONG] + [f"{i}/served_old" for i in ("inner", "shop", "wild")])
+    for id in seen_ids:
         assert world.shown(id)["findings"] == []
         assert f"served/{id}/{world.serial(id)}" in world.said("certificate.served")
+    world.stack.workers.pop().stop()  # whoever was inside leaves: nothing is known any more, and nobody is alarmed
+    def unseen():
+        world.stack.cli("endpoint", "verify", "inner")
+        return world.shown("inner")["served"]["reason"] == "no_worker"
+    wait_until("the worker to be missed", unseen, 60 * patience, 1)
+    assert world.shown("inner")["served"]["status"] == "unknown" and not world.alerts()
+    page = world.stack.cli("endpoint", "show", "inner").stdout
+    assert "unknown: no worker of the endpoint's zone is there to look from inside" in page

@@ -5,6 +5,7 @@
 #include "worker/jobs/verify_internal.h"
 #include "worker/probe/proof.h"
 #include "worker/worker.h"
+#include "worker/zones.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,19 +16,23 @@
 struct verify_proof {
 	struct verify *v;
 	struct proof_look *look;
-	struct proof *sum; /* NULL until the look is over */
+	struct zone_look *zone_look; /* by a worker inside */
+	struct proof *sum;           /* NULL until the look is over */
 };
 
 /* --- whom to ask */
 
-/* A name that does not point here yet, or points to a CDN, is served by others. */
-static bool points_here(const struct endpoint_verdict *v, const struct name_verdict *n)
+/* A name that does not point here yet, or points to a CDN, is served by others. Of an internal one
+ * no record says where it points. */
+static bool points_here(
+	const struct endpoint *e, const struct endpoint_verdict *v, const struct name_verdict *n)
 {
 	for (size_t i = 0; i < v->diagnoses_n; i++)
 		if (!strcmp(v->diagnoses[i].code, "cdn_in_front") &&
 			!strcmp(v->diagnoses[i].name, n->name))
 			return false;
-	return n->traffic.status == RECORD_RIGHT && !name_is_wildcard(n->name);
+	return !name_is_wildcard(n->name) &&
+	       (e->config.type == ENDPOINT_INTERNAL || n->traffic.status == RECORD_RIGHT);
 }
 
 /* A wildcard is asked for by a name that it covers, and only at the config's edges. */
@@ -49,7 +54,7 @@ size_t verify_proof_names(
 
 		if (!name_to_ask(v->names[i].name, one->name))
 			continue;
-		one->resolved = points_here(v, &v->names[i]);
+		one->resolved = points_here(e, v, &v->names[i]);
 		/* The certificate may have left it out. */
 		n += served_covers(e->cert.der, e->cert.der_len, one->name);
 	}
@@ -71,17 +76,36 @@ static void on_seen(void *arg, const struct served_seen *seen, size_t n)
 	verify_end(p->v);
 }
 
+static void on_seen_inside(void *arg, const char *why, const struct served_seen *seen, size_t n)
+{
+	struct verify_proof *p = arg;
+
+	p->zone_look = NULL;
+	if (!why) {
+		on_seen(p, seen, n);
+		return;
+	}
+	p->sum = mem_zalloc(sizeof *p->sum);
+	snprintf(p->sum->served.why, sizeof p->sum->served.why, "%s", why);
+	verify_end(p->v);
+}
+
+/* From where we stand, or from inside the endpoint's zone. */
 static void look(struct verify_proof *p)
 {
 	struct verify *v = p->v;
 	const struct endpoint *e = &v->job->endpoint;
+	const char *here = v->w->config->worker.zone;
 	_mem_free_ struct proof_name *names = mem_array(v->verdict.names_n, sizeof *names);
 	struct proof_ask ask = {.der = e->cert.der, .der_len = e->cert.der_len, .names = names};
 
 	if (e->has_verdict)
 		memcpy(ask.before, e->verdict.served.proven, sizeof ask.before);
 	ask.names_n = verify_proof_names(e, &v->verdict, names);
-	p->look = proof_look_start(v->w, &ask, on_seen, p);
+	if (e->config.zone[0] && strcmp(e->config.zone, here ? here : "") != 0)
+		p->zone_look = zones_look(v->w->zones, e->config.zone, &ask, on_seen_inside, p);
+	else
+		p->look = proof_look_start(v->w, &ask, on_seen, p);
 }
 
 static bool is_time(const struct verify *v)
@@ -116,6 +140,7 @@ void verify_forget_proof(struct verify *v)
 	if (!p)
 		return;
 	proof_look_cancel(p->look);
+	zone_look_cancel(p->zone_look);
 	free(p->sum);
 	free(p);
 }

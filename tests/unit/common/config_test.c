@@ -109,11 +109,13 @@ static const char full[] =
 	"resolver: { servers: [\"127.0.0.1:5300\"], timeout: 1500ms,\n"
 	"  roots: [\"127.0.1.1:5353\"], authoritative_port: 5353, per_server: 7 }\n"
 	"network: { allow: [127.0.0.0/8, \"fd00::/8\"] }\n"
+	"edge: { addresses: [192.0.2.10, \"[2001:db8::10]:8443\"], port: 444 }\n"
 	"scheduler: { listen: \"127.0.0.1:0\", verify_every: 200ms, verify_fast: 200ms, "
 	"proof_every: 1d, lease: 1s }\n"
 	"worker:\n"
 	"  name: w-1\n"
-	"  roles: [jobs, tls-alpn-01, notify]\n"
+	"  roles: [jobs, tls-alpn-01, notify, look]\n"
+	"  zone: office\n"
 	"  slots: { verify: 5, issue: 6 }\n"
 	"  lease: 2s\n"
 	"  drain: 0\n"
@@ -155,7 +157,13 @@ static void check_full(const struct config *c)
 	assert_int_equal(c->resolver.per_server, 7);
 	assert_int_equal(c->network.allow.n, 2);
 	assert_int_equal(c->scheduler.listen.port, 0);
-	assert_int_equal(c->worker.roles, ROLE_JOBS | ROLE_TLS_ALPN_01 | ROLE_NOTIFY);
+	assert_int_equal(c->edge.addresses.n, 2);
+	assert_int_equal(addr_port(&c->edge.addresses.items[0].addr), 443);
+	assert_int_equal(addr_port(&c->edge.addresses.items[1].addr), 8443);
+	assert_int_equal(c->edge.port, 444);
+	assert_true(c->scheduler.proof_every_ms == 86400000);
+	assert_int_equal(c->worker.roles, ROLE_JOBS | ROLE_TLS_ALPN_01 | ROLE_NOTIFY | ROLE_LOOK);
+	assert_string_equal(c->worker.zone, "office");
 	assert_string_equal(c->worker.name, "w-1");
 	assert_int_equal(c->worker.drain_ms, 0);
 	assert_int_equal(c->worker.listen.port, 9000);
@@ -301,7 +309,12 @@ static const struct {
 	{"worker: { lease: 2d }\n", "worker.lease: expected a duration"},
 	{"worker: { roles: [jobs, http] }\n",
 		"f.yaml:3:25: worker.roles[1]: expected some of jobs, http-01, dns-01, "
-		"tls-alpn-01, notify, got \"http\""},
+		"tls-alpn-01, notify, look, got \"http\""},
+	{"worker: { zone: \"a b\" }\n", "worker.zone: expected"},
+	{"worker: { zone: a23456789012345678901234567890123 }\n", "worker.zone: "},
+	{"edge: { addresses: [edge.example] }\n", "edge.addresses[0]: expected"},
+	{"edge: { port: 0 }\n", "edge.port: expected"},
+	{"edge: { port: 65536 }\n", "edge.port: expected"},
 	{"worker: { roles: [jobs, jobs] }\n", "\"jobs\" stands here twice"},
 	{"worker: { roles: jobs }\n", "worker.roles: expected a list"},
 	{"worker: { slots: { issue: -1 } }\n",

@@ -66,6 +66,9 @@ static void what_is_served_is_looked_at_until_right_then_rarely(void **state)
 	snprintf(e.cert.serial, sizeof e.cert.serial, "0a");
 	e.cert.issued_ms = NOW;
 	assert_int_equal(needs_proof(&e, &proving, 0.5), 0); /* internal */
+	snprintf(e.config.zone, sizeof e.config.zone, "office");
+	assert_int_equal(needs_proof(&e, &proving, 0.5), NOW + 2000); /* somebody inside may look */
+	e.config.zone[0] = '\0';
 	e.config.type = ENDPOINT_EXTERNAL;
 	e.verdict.names[0].traffic.status = RECORD_RIGHT;
 	assert_int_equal(needs_proof(&e, &policy, 0.5), 0);

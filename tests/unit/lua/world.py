@@ -54,6 +54,8 @@ def build(fleet):
     for i in range(3):
         fleet.run("breaker", "note", "ca", "http-01", "fail", 1 + i, DAY, f"d{i}", f"n{i}", "c")
     fleet.run("breaker", "try", "ca", "http-01", "w1", DAY)
+    fleet.run("zone_take", "inside", "w1", 1, 1000)
+    fleet.run("zone_ask", "inside", b"ask", 60000)
     db.zadd(key("workers"), {"w1": fleet.now()})
     return calls(jobs, db.hget(key("e:c"), "jv"), sid)
 
@@ -121,6 +123,10 @@ def calls(jobs, expect, sid):
         "breaker ends": ["end", "ca", "dns-01", "w1", "ok", 1, 1, ""],
         "publish": ["txt", "label", "value", 7200],
         "publish http": ["http", "token", "value", 7200],
+        "zone_ask": ["inside", b"ask", 60000],
+        "zone_ask nobody": ["outside", b"ask", 60000],
+        "zone_take": ["inside", "w2", 64, 60000],
+        "zone_take leaves": ["inside", "w1", 0, 1],
         "alive": ["w1", 1, 60, "beat", "1", "roles", "jobs"],
     }
 

@@ -75,7 +75,7 @@ static void one_wrong_item_does_not_stop_the_others(void **state)
 	(void)state;
 	wrong_item("name: x", "f.yaml:1:3: unknown key \"name\"; expected names, type, target, id, "
 			      "tenant, authority, "
-			      "profile, key_type");
+			      "profile, zone, key_type");
 	wrong_item(
 		"names: a.example.com", "f.yaml:1:10: names: a list of domain names is expected");
 	wrong_item("{names: [a.example.com, [b]], type: internal}",

@@ -87,6 +87,19 @@ static void names_are_asked_where_they_point_here(void **state)
 	assert_false(names[3].resolved);
 }
 
+/* Of an internal one no record says where it points. */
+static void an_internal_name_is_asked_where_it_resolves(void **state)
+{
+	struct proof_name names[5] = {0};
+
+	(void)state;
+	e.config.type = ENDPOINT_INTERNAL;
+	assert_int_equal(verify_proof_names(&e, &e.verdict, names), 4);
+	assert_true(names[0].resolved && names[2].resolved);
+	assert_false(names[1].resolved); /* the wildcard's */
+	e.config.type = ENDPOINT_EXTERNAL;
+}
+
 static void see(const char *at, const char *code)
 {
 	const struct proof_case c = {.endpoint = "shop", .cert = &e.cert, .now_ms = NOW};
@@ -201,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_asked_where_they_point_here),
+		cmocka_unit_test(an_internal_name_is_asked_where_it_resolves),
 		cmocka_unit_test(what_was_seen_is_kept_until_it_is_right),
 		cmocka_unit_test(the_timeline_tells_each_step_once),
 		cmocka_unit_test(an_alert_says_at_how_many),
