@@ -1,12 +1,14 @@
 """The fault table, Redis: connections cut in the middle of a script, scripts gone, SIGKILL with AOF, out of memory."""
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 from conftest import running_stack
-from faults import all_well, import_endpoints, internal, job, log_lines, row, wait_active
-from servers import wait_until
+from faults import all_well, import_endpoints, internal, job, key, log_lines, row, wait_active
+from servers import LOOPBACK, wait_until
+from stack import CHALLENGE_ZONE
 
 N = 14
 
@@ -78,6 +80,29 @@ def test_leases_are_extended_first_when_redis_is_back(fleet, patience):
     orders = judged(fleet, ids, N + len(failed))
     row("Redis away for a moment while a worker has jobs", "their leases are extended before anything else is said",
         f"{len(running)} jobs running; first script on the new connection: {said[0]}; {orders} orders for {N} endpoints{failures(failed)}")
+
+
+def test_a_question_waits_for_redis(fleet, patience):
+    """The worker's connections are cut and refused: whoever asks meanwhile gets the right answer a moment later."""
+    worker, proxy = fleet.workers[0], fleet.proxies["worker1"]
+    fleet.redis.command("hset", key("txt:held"), "value", "1")
+    fleet.redis.command("set", key("http:held"), "held.value")
+    asks = {"dns, UDP": ["dig", "+short", "+tries=1", "+time=9", f"-p{worker.dns_port}", f"@{LOOPBACK}", f"held.{CHALLENGE_ZONE}", "TXT"],
+            "dns, TCP": ["dig", "+tcp", "+short", "+tries=1", "+time=9", f"-p{worker.dns_port}", f"@{LOOPBACK}", f"held.{CHALLENGE_ZONE}", "TXT"],
+            "http": ["curl", "-sSfm", "9", f"http://{LOOPBACK}:{worker.http_port}/.well-known/acme-challenge/held"]}
+    proxy.refuse()
+    try:
+        wait_until("it to notice", lambda: worker.get("/readyz")[0] == 503, 20 * patience, 0.02)
+        asked = time.monotonic()
+        running = {what: subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for what, argv in asks.items()}
+        time.sleep(0.5)  # of the 2 s that they wait
+    finally:
+        proxy.accept()
+    answers = {what: p.communicate(timeout=20)[0].strip().strip('"') for what, p in running.items()}
+    took = time.monotonic() - asked
+    assert answers == {"dns, UDP": "value", "dns, TCP": "value", "http": "held.value"}, answers
+    row("a responder is asked while its connection to Redis is cut", "the question waits up to 2 s for Redis",
+        f"UDP, TCP and HTTP answered rightly, {took:.1f} s after they were asked and 0.5 s of outage")
 
 
 def test_leases_that_end_while_redis_is_silent_are_not_held_against_the_jobs(fleet, patience):

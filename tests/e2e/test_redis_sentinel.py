@@ -8,8 +8,9 @@ import time
 
 import pytest
 from conftest import running_stack
-from faults import all_well, import_endpoints, internal, job, log_lines, row
-from servers import wait_until
+from faults import all_well, import_endpoints, internal, job, key, line_time, log_lines, row
+from servers import LOOPBACK, wait_until
+from stack import CHALLENGE_ZONE
 
 N = 30
 PROMISED_S = 5
@@ -86,6 +87,30 @@ class Asking(threading.Thread):
         return len(asked), max(took for _, took, _ in asked)
 
 
+class Digging(threading.Thread):
+    """The first worker's name server is asked for a challenge, over and over."""
+
+    def __init__(self, fleet):
+        super().__init__(daemon=True)
+        worker = fleet.workers[0]
+        self.argv = ["dig", "+tries=1", "+time=9", f"-p{worker.dns_port}", f"@{LOOPBACK}", f"held.{CHALLENGE_ZONE}", "TXT"]
+        self.answers, self.over = [], threading.Event()
+
+    def run(self):
+        while not self.over.is_set():
+            asked = time.time()
+            text = subprocess.run(self.argv, capture_output=True, text=True, check=False).stdout
+            status = re.search(r"status: (\w+)", text)
+            self.answers.append((asked, time.time(), status[1] if status else "nothing"))
+
+    def end(self, back):
+        """What was asked before the worker had Redis `back`, and answered after; and how many failed in all."""
+        self.over.set()
+        self.join()
+        straddling = [status for asked, answered, status in self.answers if back - 1.8 < asked <= back <= answered]
+        return straddling, sum(status != "NOERROR" for _, _, status in self.answers)
+
+
 def through_a_failover(fleet, how, patience):
     """Gives the switch, after how many seconds the last process ran its first script on the new primary, and how often
     the command line was asked meanwhile."""
@@ -120,14 +145,22 @@ def test_a_killed_primary(fleet, patience):
     ids = import_endpoints(fleet, [internal(i, "k") for i in range(N)])
     pids = [s.pid for s in fleet.workers + fleet.schedulers]
     wait_until("the first certificates", lambda: len(fleet.pebble.serials()) >= 3, 60 * patience, 0.02)
+    fleet.primary().command("hset", key("txt:held"), "value", "1")
+    digging = Digging(fleet)
+    digging.start()
+    struck = time.time()
     switch, worst, asked = through_a_failover(fleet, signal.SIGKILL, patience)
+    back = min(t for t in map(line_time, log_lines(fleet.workers[:1], "event=redis_up ")) if t > struck)
+    straddling, failed = digging.end(back)
+    assert set(straddling) <= {"NOERROR"}, digging.answers
     fleet.wait_states("active", ids, 200 * patience)
     assert [s.pid for s in fleet.workers + fleet.schedulers] == pids
     assert all(s.alive() for s in fleet.workers + fleet.schedulers)
     orders = all_well(fleet, ids, 2 * N)
     row("Redis primary SIGKILL under Sentinels, barriers with a replica", f"ridden out within {PROMISED_S} s",
         f"all four processes at work {worst:.1f} s after +switch-master; {N} of {N} active, {orders} orders; the command "
-        f"line answered {asked} of {asked} times")
+        f"line answered {asked} of {asked} times; {failed} of {len(digging.answers)} questions to a name server failed, those "
+        "that waited when Redis was back did not")
     fleet.redis.rejoin(switch.old)
 
 

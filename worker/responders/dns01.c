@@ -25,8 +25,7 @@ static struct metric questions = {.type = METRIC_COUNTER,
 	.labels = {"transport", "result"}};
 static struct metric shed = {.type = METRIC_COUNTER,
 	.name = "certfleet_dns01_reads_shed_total",
-	.help = "Questions answered by SERVFAIL because Redis was away or too many reads waited "
-		"for it."};
+	.help = "Questions answered by SERVFAIL at once because too many waited for Redis."};
 static struct metric *const metrics[] = {&questions, &shed};
 
 void dns01_count(enum dns_transport transport, const char *result)

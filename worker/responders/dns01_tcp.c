@@ -230,8 +230,12 @@ static void on_sweep(uv_timer_t *timer)
 {
 	struct dns01 *d = timer->data;
 
-	while (d->oldest && uv_now(d->loop) - d->oldest->active_ms >= (uint64_t)d->tcp_idle_ms)
-		conn_close(d->oldest);
+	while (d->oldest && uv_now(d->loop) - d->oldest->active_ms >= (uint64_t)d->tcp_idle_ms) {
+		if (d->oldest->questions) /* it is not the asker who is slow */
+			touch(d->oldest);
+		else
+			conn_close(d->oldest);
+	}
 	if (!d->oldest)
 		uv_timer_stop(timer);
 }

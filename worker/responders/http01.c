@@ -26,7 +26,7 @@ static struct metric requests = {.type = METRIC_COUNTER,
 	.labels = {"status"}};
 static struct metric shed = {.type = METRIC_COUNTER,
 	.name = "certfleet_http01_reads_shed_total",
-	.help = "Requests answered by 503 because Redis was away or too many reads waited for it."};
+	.help = "Requests answered by 503 at once because too many waited for Redis."};
 static struct metric *const metrics[] = {&requests, &shed};
 
 static void on_answered(void *arg, const struct httpd_request *r, unsigned status)

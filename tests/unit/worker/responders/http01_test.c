@@ -142,6 +142,43 @@ static void test_redis_away(void **state)
 	EXPECT(w, "GET", PATH TOKEN, "HTTP/1.1 404 ");
 }
 
+/* Redis holds nothing after its restart, and says so: none of these was answered without it. */
+static void test_held_while_redis_is_away(void **state)
+{
+	struct world *w = *state;
+	static const char *const paths[] = {PATH "a", PATH "b", PATH "b", PATH "c"};
+	int fds[ARRAY_LEN(paths)];
+
+	redis_server_pause(w->server);
+	fds[0] = begin(w, "GET", paths[0]); /* under way when the connection breaks */
+	for (int turn = 0; turn < 5; turn++)
+		aid_turn(&w->loop);
+	redis_server_kill(w->server);
+	aid_until(&w->loop, redis_down, w);
+	for (size_t i = 1; i < ARRAY_LEN(paths); i++)
+		fds[i] = begin(w, "GET", paths[i]);
+	finish(w, fds[3],
+		(const char *const[]){"HTTP/1.1 503 ", NULL}); /* over max_reads: at once */
+	redis_server_restart(w->server);
+	for (size_t i = 0; i < 3; i++)
+		finish(w, fds[i], (const char *const[]){"404 ", NULL});
+	assert_true(redis_is_up(w->redis));
+}
+
+static void test_freed_while_redis_is_away(void **state)
+{
+	struct world *w = *state;
+
+	redis_server_kill(w->server);
+	aid_until(&w->loop, redis_down, w);
+	int fd = begin(w, "GET", PATH "a");
+	for (int turn = 0; turn < 5; turn++)
+		aid_turn(&w->loop);
+	http01_free(mem_steal(w->h));
+	assert_true(aid_read_end(&w->loop, fd));
+	close(fd);
+}
+
 static void test_wrong_type_is_not_404(void **state)
 {
 	struct world *w = *state;
@@ -204,6 +241,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_redis_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_held_while_redis_is_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_freed_while_redis_is_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_type_is_not_404, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cap_and_sharing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drain_and_free_while_reading, setup, teardown),
