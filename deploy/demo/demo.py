@@ -2,7 +2,7 @@
 """The whole story of certfleet on one machine: `make demo`.
 
 Starts real servers in a private folder, adds three endpoints, plays the customers who create the DNS records, waits for
-the certificates, fetches the sites as a browser would, renews one, and ends. On a terminal it stays up so that you can
+the certificates, fetches the sites as a browser would, renews one, shows that certfleet saw each of them served, and ends. On a terminal it stays up so that you can
 try things (DEMO_STAY=0 or 1 overrides). Ctrl-C at any time leaves nothing behind.
 """
 import os
@@ -23,6 +23,7 @@ ENDPOINTS = (
     ("wiki", ("wiki.internal.test",), "internal", "an inner site that no authority could reach"),
     ("apps", ("apps.example-customer.test", "*.apps.example-customer.test"), "external", "a name and all below it"),
 )
+ZONE = "office"  # where the inner site is, and the workers of the demo are: they see what it serves
 FETCH = {"shop": ("shop.example.test",), "wiki": ("wiki.internal.test",),
          "apps": ("apps.example-customer.test", "blue.apps.example-customer.test")}
 
@@ -77,7 +78,8 @@ def add_endpoints(stack):
         say()
         show(paint("2", f"# {what}"))
         target = ("--target", TARGET) if kind == "external" else ()
-        run(stack, "endpoint", "add", *names, "--type", kind, *target, "--id", endpoint, "-q")
+        zone = ("--zone", ZONE) if kind == "internal" else ()
+        run(stack, "endpoint", "add", *names, "--type", kind, *target, *zone, "--id", endpoint, "-q")
 
 
 def create_records(stack):
@@ -122,6 +124,22 @@ def renew(stack):
     wait_until("the edge to serve the new certificate", lambda: stack.serial_served(name) != before, 60, 0.2)
     stack.curl(name)
     show(f"served now: serial {stack.serial_served(name)}  {paint('32', 'new, and verified')}")
+
+
+def proof(stack):
+    """A look comes 2 s after each certificate, and again until the edge has it."""
+    for endpoint, *_ in ENDPOINTS:
+        def proven():
+            e = stack.cli_json("endpoint", "show", endpoint)
+            return e if e["served"]["status"] == "ok" and e["served"]["serial"] == e["certificate"]["serial"] else None
+        e = wait_until(f"the edge's proof of {endpoint}", proven, 60, 0.1)
+        show(f"{endpoint:<6} {paint('32', 'served')} {e['served']['right']} of {e['served']['addresses']}  serial {e['served']['serial']}")
+    say()
+    show(paint("2", "# the way of the shop's two certificates, from endpoint show"))
+    timeline = stack.cli_json("endpoint", "show", ENDPOINTS[0][0])["timeline"]
+    for t in timeline:
+        if t["what"] in ("issued", "renewed", "published", "served"):
+            show(f"{t['time'][11:19]}  {t['what']:<9}  {t['text']}")
 
 
 def write_owner(stack):
@@ -196,6 +214,8 @@ def story(stack):
     fetch_sites(stack)
     step("A renewal", "By request here; by itself when two thirds of the lifetime have passed or the authority says so.")
     renew(stack)
+    step("The proof", "certfleet looks by TLS, as a visitor would, at what each address of the edge presents, until all have it.")
+    proof(stack)
 
 
 def keep_logs(stack):
@@ -212,7 +232,7 @@ def main():
     want_stay = os.environ.get("DEMO_STAY", "1" if sys.stdin.isatty() and sys.stdout.isatty() else "0") == "1"
     say(paint("1", "certfleet: the main job, end to end, on real servers"))
     try:
-        stack = Stack()
+        stack = Stack(config={"scheduler": {"proof_every": "24h"}, "worker": {"zone": ZONE}})
         story(stack)
         if want_stay:
             stay(stack)

@@ -49,6 +49,10 @@ def test_demo_tells_the_whole_story(patience):
         assert f"https://{name}/  verified" in output
     serials = re.findall(r"served now: serial (\S+)", output)
     assert len(serials) == 2 and serials[0] != serials[1]
+    for endpoint in ("shop", "wiki", "apps"):
+        assert re.search(rf"(?m)^ *{endpoint} +served 1 of 1 +serial ", output), endpoint
+    steps = re.findall(r"(?m)^ *\d\d:\d\d:\d\d +(\w+) ", output.partition("8. The proof")[2])
+    assert steps[0] == "issued" and steps[1] == "published" and "renewed" in steps and steps[-1] == "served"
     folder = folder_of(output)
     assert not os.path.exists(folder)
     assert not processes_in(folder)
