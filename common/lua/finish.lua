@@ -13,6 +13,7 @@
 --#include "_claims.lua"
 local Q = arg_queue(1)
 local mine, other = JOB_FIELD[Q], OTHER[Q]
+local REMOVED = 'certfleet.endpoint.removed'
 --#include "_finish_item.lua"
 
 -- What comes next in this queue: a plan or nil, and whether the run's own wish was overruled.
@@ -107,6 +108,15 @@ local function write_around(m, tenant)
 	end
 end
 
+-- That the endpoint is gone is said once, by the run that removes it: not by one that is to be done again.
+local function say(m, gone)
+	for _, e in ipairs(m.e or NOTHING) do
+		if gone or not m.z or e[1] ~= REMOVED then
+			emit_all({e}, m.i)
+		end
+	end
+end
+
 local function finish(m)
 	local key = P .. 'e:' .. m.i
 	local plain = not (m.s or m.st or m.t or m.d or m.z or m.o)
@@ -148,9 +158,7 @@ local function finish(m)
 	if not gone then
 		write_around(m, tenant)
 	end
-	if m.e then
-		emit_all(m.e, m.i)
-	end
+	say(m, gone)
 	if m.st and m.st ~= f[4] then
 		emit_state(m.i, m.st, m.r, f[4], m.k)
 	end

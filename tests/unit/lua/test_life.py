@@ -150,8 +150,12 @@ def test_removal_of_a_changed_endpoint_waits(fleet):
     fleet.add("a", verify=False, issue=True)
     job = fleet.take_one("a", "issue")
     fleet.apply("update", "a", c=b"new", ng=True)
-    assert fleet.finish(job, "issue", z=True) == OK
+    said = [["certfleet.certificate.revoked", "v", b"\x80"], ["certfleet.endpoint.removed", "r", b"\x80"]]
+    assert fleet.finish(job, "issue", z=True, e=said) == OK
     assert fleet.record("a", "issue").where == DUE and fleet.clean()
+    assert [e["id"] for e in fleet.events()] == [b"v"], "it is not gone yet"
+    assert fleet.finish(fleet.take_one("a", "issue"), "issue", z=True, e=said[1:]) == OK
+    assert [e["id"] for e in fleet.events()] == [b"v", b"r"] and not fleet.db.exists(fleet.key("e:a"))
 
 
 def test_asked_while_running(fleet):
