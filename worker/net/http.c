@@ -106,6 +106,11 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 
 	(void)size;
 	r->headers_came = true;
+	r->head_bytes += n;
+	if (r->head_bytes > HTTP_HEAD_BYTES_MAX) {
+		r->broken = CF_ETOOBIG;
+		return 0;
+	}
 	if (n >= 5 && !memcmp(line, "HTTP/", 5)) {
 		drop_headers(r);
 		return n;
@@ -119,6 +124,30 @@ static size_t on_header(char *line, size_t size, size_t n, void *arg)
 	if (!memchr(value, 0, (size_t)(end - value)))
 		keep_header(r, line, (size_t)(colon - line), value, (size_t)(end - value));
 	return n;
+}
+
+/* The address that was judged is the one that is used: libcurl would have to break its word. */
+static curl_socket_t open_pinned(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	const struct http_request *r = arg;
+	struct addr a;
+
+	(void)purpose;
+	if (addr_from_sockaddr(&to->addr, &a) || !addr_equal(&a, &r->pinned))
+		return CURL_SOCKET_BAD;
+	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+static void set_for_strangers(CURL *e)
+{
+	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(e, CURLOPT_PIPEWAIT, 0L);
+	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
+	curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
+	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(e, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
 }
 
 static void set_method(CURL *e, const struct http_request *r)
@@ -167,6 +196,12 @@ static void set_options(CURL *e, struct http_request *r)
 	}
 	if (r->route)
 		curl_easy_setopt(e, CURLOPT_CONNECT_TO, r->route);
+	if (addr_len(&r->pinned)) {
+		curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_pinned);
+		curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, r);
+	}
+	if (c->strangers)
+		set_for_strangers(e);
 	set_method(e, r);
 }
 
@@ -254,6 +289,17 @@ static bool was_sent(const struct http_request *r)
 	return connected > 0 || bytes > 0;
 }
 
+static void put_connection(const struct http_request *r, struct http_answer *a)
+{
+	curl_off_t connected = 0;
+	long error = 0;
+
+	curl_easy_getinfo(r->easy, CURLINFO_CONNECT_TIME_T, &connected);
+	curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &error);
+	a->connected = connected > 0 || r->headers_came;
+	a->os_error = a->connected ? 0 : (int)error;
+}
+
 /* libcurl 7.88 goes on using an HTTP/2 connection that went silent; one that still speaks is only
  * slow. */
 static void shut_silent(const struct http_request *r)
@@ -304,6 +350,7 @@ static void finish(struct http_client *c, struct http_request *r, CURLcode code)
 
 	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
 	a.status = (int)status;
+	put_connection(r, &a);
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		shut_silent(r);
 	give_back(c, r->easy);
@@ -344,6 +391,7 @@ struct http_client *http_client_new(uv_loop_t *loop, const struct http_options *
 	c->loop = loop;
 	c->ca_file = mem_strdup_opt(options->ca_file);
 	c->allow_http = options->allow_http;
+	c->strangers = options->strangers;
 	c->max = options->max_requests ? options->max_requests : HTTP_MAX_REQUESTS;
 	c->pool = mem_array(c->max, sizeof(*c->pool));
 	uv_timer_init(loop, &c->timer);
@@ -355,7 +403,9 @@ struct http_client *http_client_new(uv_loop_t *loop, const struct http_options *
 	curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
 	curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
 	curl_multi_setopt(c->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)STREAMS_MAX);
-	curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_PER_HOST);
+	if (!c->strangers) /* a request that waits for its turn there would time out by it */
+		curl_multi_setopt(
+			c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_PER_HOST);
 	curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
 	return c;
 }
@@ -403,6 +453,22 @@ void http_client_free(struct http_client *c)
 	uv_close((uv_handle_t *)&c->soon, on_soon_closed);
 }
 
+static void put_route(struct http_request *r, const struct http_call *call)
+{
+	char to[128], at[ADDR_TEXT_SIZE];
+
+	if (call->pinned) {
+		r->pinned = *call->pinned;
+		snprintf(to, sizeof(to), "::%s", addr_format(call->pinned, at));
+		r->route = curl_slist_append(NULL, to);
+	} else if (call->address) {
+		bool v6 = strchr(call->address, ':');
+
+		snprintf(to, sizeof(to), v6 ? "::[%s]:" : "::%s:", call->address);
+		r->route = curl_slist_append(NULL, to);
+	}
+}
+
 struct http_request *http_send(
 	struct http_client *c, const struct http_call *call, http_fn *fn, void *arg)
 {
@@ -422,13 +488,7 @@ struct http_request *http_send(
 		r->headers = curl_slist_append(r->headers, call->headers[i]);
 	if (r->body_len > 1024) /* no round trip for "100 Continue" */
 		r->headers = curl_slist_append(r->headers, "Expect:");
-	if (call->address) {
-		char to[128];
-		bool v6 = strchr(call->address, ':');
-
-		snprintf(to, sizeof(to), v6 ? "::[%s]:" : "::%s:", call->address);
-		r->route = curl_slist_append(NULL, to);
-	}
+	put_route(r, call);
 	list_add(&c->waiting, r);
 	start_soon(c);
 	return r;

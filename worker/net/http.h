@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "common/addr.h"
 #include "common/err.h"
 
 #include <stdbool.h>
@@ -20,12 +21,16 @@ struct http_request;
 
 #define HTTP_MAX_REQUESTS     128
 #define HTTP_LINKS_MAX        16
-#define HTTP_HEADER_BYTES_MAX 4096 /* of one header that is kept; longer ones are dropped */
+#define HTTP_HEADER_BYTES_MAX 4096  /* of one header that is kept; longer ones are dropped */
+#define HTTP_HEAD_BYTES_MAX   65536 /* of all headers of an answer; more is CF_ETOOBIG */
 
 /** Copied by http_client_new(). */
 struct http_options {
-	const char *ca_file;   /* trust; NULL: the system's */
-	bool allow_http;       /* besides https */
+	const char *ca_file; /* trust; NULL: the system's */
+	bool allow_http;     /* besides https */
+	/* For servers that customers choose: TLS from 1.2 on but unverified, HTTP/1.1, a connection
+	 * a request, and nothing is remembered between two. */
+	bool strangers;
 	unsigned max_requests; /* live at once; 0: HTTP_MAX_REQUESTS */
 };
 
@@ -41,6 +46,9 @@ struct http_call {
 	size_t max_bytes;    /* of the answer's body; 0: 64 KiB */
 	const char *address; /* connect to this IP address whatever the URL's host resolves to;
 				NULL: resolve */
+	/* Connect to this address and port and to no other, whatever the URL says; the socket that
+	 * is opened is looked at once more. NULL: as above. */
+	const struct addr *pinned;
 };
 
 /** What came; every pointer dies when the callback returns. Absent headers are NULL. */
@@ -49,8 +57,10 @@ struct http_answer {
 		    CF_EINVAL, CF_ECANCELED */
 	struct why why; /* one sentence when err is not 0 */
 	bool sent; /* false: the peer cannot have seen the request, so that it may be repeated */
+	bool connected; /* over TCP, at least */
+	int os_error;   /* errno of a connection that could not be made; 0: not known */
 	int status;
-	const char *body; /* terminated; never NULL */
+	const char *body; /* terminated; never NULL; empty when it was too long */
 	size_t len;
 	const char *content_type, *location, *replay_nonce, *retry_after;
 	const char *links[HTTP_LINKS_MAX]; /* whole values of Link headers */

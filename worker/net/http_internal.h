@@ -34,6 +34,8 @@ struct http_request {
 	char *kept[KEEP_N];
 	char *links[HTTP_LINKS_MAX];
 	size_t n_links;
+	size_t head_bytes;
+	struct addr pinned; /* zeroed: none */
 	bool headers_came;
 	int broken; /* why a callback stopped the transfer: CF_E* */
 	char error[CURL_ERROR_SIZE];
@@ -50,7 +52,7 @@ struct http_client {
 	uv_idle_t soon;   /* runs while there is something to start */
 	CURLM *multi;
 	char *ca_file;
-	bool allow_http;
+	bool allow_http, strangers;
 	unsigned max;
 	struct http_list live, waiting;
 	struct http_watch *watches;

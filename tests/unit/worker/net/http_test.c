@@ -3,10 +3,12 @@
 
 #include "tests/unit/support/loop.h"
 
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/mem.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,8 +20,8 @@
 enum { LIMIT_MS = 10000, SEEN_MAX = 64 };
 
 struct seen {
-	int calls, err, status;
-	bool sent;
+	int calls, err, status, os_error;
+	bool sent, connected;
 	size_t len;
 	char body[64], location[64], nonce[64], retry[64], why[512];
 	size_t n_links;
@@ -137,6 +139,8 @@ static void on_answer(void *arg, const struct http_answer *a)
 	s->err = a->err;
 	s->status = a->status;
 	s->sent = a->sent;
+	s->connected = a->connected;
+	s->os_error = a->os_error;
 	s->len = a->len;
 	s->n_links = a->n_links;
 	copy(s->body, a->body);
@@ -293,6 +297,55 @@ static void test_checked_address(void **state)
 	assert_non_null(strstr(w->request, "Host: does-not-resolve.invalid"));
 }
 
+/* For a server that a customer chose: the address and port that were judged, and no other. */
+static void test_pinned(void **state)
+{
+	struct world *w = *state;
+	struct http_options o = {.allow_http = true, .strangers = true};
+	struct http_client *client = http_client_new(&w->loop, &o);
+	struct addr at;
+	struct http_call call = {.url = "http://does-not-resolve.invalid/", .pinned = &at};
+	struct seen s[3] = {0};
+
+	addr_parse("127.0.0.1", (uint16_t)w->port, &at, NULL);
+	w->answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+	for (int i = 0; i < 2; i++) {
+		http_send(client, &call, on_answer, &s[i]);
+		wait_for(w, &s[i]);
+		assert_int_equal(s[i].status, 200);
+		assert_true(s[i].connected);
+	}
+	assert_int_equal(w->connections, 2); /* nothing is kept */
+	assert_non_null(strstr(w->request, "Host: does-not-resolve.invalid\r\n"));
+	addr_set_port(&at, 1);
+	http_send(client, &call, on_answer, &s[2]);
+	wait_for(w, &s[2]);
+	assert_int_equal(s[2].err, CF_ECONN);
+	assert_int_equal(s[2].os_error, ECONNREFUSED);
+	assert_false(s[2].connected);
+	http_client_free(client);
+}
+
+/* Headers without an end. */
+static void test_head_limit(void **state)
+{
+	struct world *w = *state;
+	struct http_call call = {0};
+	struct seen s = {0};
+	_mem_free_ char *line = mem_printf("X-More: %0*d\r\n", 1000, 1);
+	struct buf answer = BUF_INIT(1 << 20);
+
+	buf_adds(&answer, "HTTP/1.1 200 OK\r\n");
+	while (answer.len < HTTP_HEAD_BYTES_MAX + 2000)
+		buf_adds(&answer, line);
+	w->answer = buf_cstr(&answer);
+	ask(w, &call, &s);
+	wait_for(w, &s);
+	assert_int_equal(s.err, CF_ETOOBIG);
+	assert_int_equal(s.status, 200);
+	buf_release(&answer);
+}
+
 static void test_queue_and_cancel(void **state)
 {
 	struct world *w = *state;
@@ -336,6 +389,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_only_https_by_default, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_redirect_is_an_answer, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_checked_address, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_pinned, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_head_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_queue_and_cancel, set_up, tear_down),
 	};
 
