@@ -225,6 +225,7 @@ struct config {
 	struct {
 		struct config_addresses addresses; /* edges looked at beside the names' own */
 		uint32_t port;                     /* 443: at the names' own addresses */
+		uint32_t http_port;                /* 80: there */
 	} edge;
 	struct {
 		struct config_address listen; /* text NULL: none; 127.0.0.1:8080 */
@@ -234,6 +235,7 @@ struct config {
 		int64_t verify_every_ms;   /* 1 h */
 		int64_t verify_fast_ms;    /* 5 s: while a new endpoint waits for its owner */
 		int64_t proof_every_ms;    /* 24 h */
+		int64_t probe_every_ms;    /* 24 h: http-01 through the front door; 0: never */
 		int64_t deep_every_ms;     /* 24 h: each authoritative server is asked */
 		int64_t confirm_after_ms;  /* 5 min: what they deny is certain when denied again */
 		int64_t departed_after_ms; /* 14 d without any record: the owner left */

@@ -166,6 +166,7 @@ static const struct config_row network[] = {
 static const struct config_row edge[] = {
 	{"addresses", TYPE_ADDRESS, AT(edge.addresses), .list = 16, .port = 443},
 	{"port", TYPE_COUNT, AT(edge.port), .fallback = "443", .least = 1, .most = 65535},
+	{"http_port", TYPE_COUNT, AT(edge.http_port), .fallback = "80", .least = 1, .most = 65535},
 	END,
 };
 
@@ -178,6 +179,8 @@ static const struct config_row scheduler[] = {
 	{"verify_fast", TYPE_DURATION, AT(scheduler.verify_fast_ms), .fallback = "5s", .least = 50,
 	 .most = DAYS(1)},
 	{"proof_every", TYPE_DURATION, AT(scheduler.proof_every_ms), .fallback = "24h",
+	 .most = DAYS(90)},
+	{"probe_every", TYPE_DURATION, AT(scheduler.probe_every_ms), .fallback = "24h",
 	 .most = DAYS(90)},
 	{"deep_every", TYPE_DURATION, AT(scheduler.deep_every_ms), .fallback = "24h", .least = 100,
 	 .most = DAYS(30)},

@@ -25,6 +25,7 @@
 #define RESOLVE   "An authority asks the public name servers itself, and must get one right answer."
 #define SIGNED    "Authorities validate DNSSEC: they must refuse what does not validate."
 #define OBEYS     "Authorities must obey CAA (RFC 8659), and look it up at each issuance."
+#define PATH      "Authorities ask for http-01 challenges there, by IPv6 first, and must get our answer."
 #define SERVED    "A certificate helps only once the edge serves it."
 
 /* clang-format off */
@@ -76,7 +77,8 @@ static const struct diagnosis_kind kinds[] = {
 	 "Correct or remove the AAAA records.",
 	 "Authorities and browsers prefer IPv6.", false},
 	{"aaaa_unreachable", WARNING, OWNER, "the IPv6 address cannot be reached",
-	 "Correct or remove the AAAA record.", "Authorities and browsers prefer IPv6.", true},
+	 "Let port 80 answer there, or remove the AAAA record.",
+	 "Authorities and browsers prefer IPv6, and not all fall back to IPv4.", true},
 	{"cdn_in_front", INFO, NOBODY, "a CDN stands in front of the target",
 	 "Nothing, as long as the _acme-challenge record is right.",
 	 "What the CDN fetches from cannot be seen in DNS; http-01 works if it passes the challenge on.", false},
@@ -126,11 +128,11 @@ static const struct diagnosis_kind kinds[] = {
 	 SERVERS, OBEYS, false},
 	/* the probe */
 	{"probe_foreign", WARNING, OWNER, "somebody else answers the challenge path of the name",
-	 "Point the name at the target, or pass /.well-known/acme-challenge/ on to it.", REACH, true},
+	 "Point the name at the target, or pass /.well-known/acme-challenge/ on to it.", PATH, true},
 	{"probe_redirect", WARNING, OWNER, "the challenge path is redirected away",
-	 "Route /.well-known/acme-challenge/ before redirects.", REACH, true},
+	 "Answer /.well-known/acme-challenge/ before any redirect, or keep the path in it.", PATH, true},
 	{"redirect_slash", WARNING, OWNER, "a redirect loses the slash after the host name",
-	 "Correct the redirect's target.",
+	 "End the redirect's target with a slash.",
 	 "https://HOST.well-known/ is another host: a common error of redirect rules.", true},
 	{"probe_refused", WARNING, OWNER, "port 80 refuses connections", PORT_80,
 	 "http-01 is always asked for at port 80.", true},

@@ -79,11 +79,20 @@ struct record_look {
 				 not so */
 };
 
+/** The http-01 question as an authority asks it, through the name's front door. */
+enum probe_status { PROBE_UNKNOWN, PROBE_RIGHT, PROBE_WRONG };
+struct probe {
+	enum probe_status status;
+	uint32_t tries;    /* probes in a row that went wrong */
+	int64_t looked_ms; /* 0: never */
+};
+
 struct name_verdict {
 	char name[NAME_SIZE];
 	struct record_look traffic;   /* external only */
 	struct record_look challenge; /* _acme-challenge CNAME */
 	enum verdict http01, dns01;
+	struct probe probe; /* of names that http-01 may serve */
 	enum claim claim;
 	bool proven;          /* this tenant's proof was seen in this look */
 	bool proof_exclusive; /* by the label CNAME, which can name one tenant only */

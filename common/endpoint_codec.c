@@ -145,6 +145,31 @@ static void decode_look(const struct mp *of, const char *key, struct record_look
 	mp_opt_int(&map, "b", &l->bad_since_ms);
 }
 
+static void encode_probe(struct buf *out, const struct probe *p)
+{
+	size_t map;
+
+	if (!p->looked_ms)
+		return;
+	mp_key(out, "pr");
+	map = mp_map_open(out);
+	put_int(out, "s", p->status);
+	put_int(out, "t", p->tries);
+	put_int(out, "l", p->looked_ms);
+	mp_map_close(out, map);
+}
+
+static void decode_probe(const struct mp *of, struct probe *p)
+{
+	struct mp map;
+
+	if (!mp_opt_map(of, "pr", &map))
+		return;
+	p->status = (enum probe_status)get_enum(&map, "s", PROBE_UNKNOWN, PROBE_WRONG);
+	p->tries = get_u32(&map, "t");
+	mp_opt_int(&map, "l", &p->looked_ms);
+}
+
 static void encode_name_verdict(struct buf *out, const struct name_verdict *v)
 {
 	size_t map = mp_map_open(out);
@@ -154,6 +179,7 @@ static void encode_name_verdict(struct buf *out, const struct name_verdict *v)
 	encode_look(out, "c", &v->challenge);
 	put_int(out, "h", v->http01);
 	put_int(out, "d", v->dns01);
+	encode_probe(out, &v->probe);
 	put_int(out, "k", v->claim);
 	put_bool(out, "p", v->proven);
 	put_bool(out, "x", v->proof_exclusive);
@@ -167,6 +193,7 @@ static void decode_name_verdict(const struct mp *map, struct name_verdict *v)
 	decode_look(map, "c", &v->challenge);
 	v->http01 = (enum verdict)get_enum(map, "h", VERDICT_UNSURE, VERDICT_CANNOT);
 	v->dns01 = (enum verdict)get_enum(map, "d", VERDICT_UNSURE, VERDICT_CANNOT);
+	decode_probe(map, &v->probe);
 	v->claim = (enum claim)get_enum(map, "k", CLAIM_UNPROVEN, CLAIM_ELSEWHERE);
 	mp_opt_bool(map, "p", &v->proven);
 	mp_opt_bool(map, "x", &v->proof_exclusive);

@@ -3,20 +3,28 @@
 #include "common/mem.h"
 #include "worker/dns/resolver.h"
 #include "worker/dns/survey.h"
+#include "worker/probe/door.h"
 #include "worker/probe/handshake.h"
 #include "worker/worker.h"
 
 #include <unistd.h>
 
-bool lookups_allowed(void *arg, const struct addr *a)
+const char *lookups_unsafe(void *arg, const struct addr *a)
 {
-	const struct worker *w = arg;
-	const struct config_ranges *allow = &w->config->network.allow;
+	const struct config *c = arg;
+	const struct config_ranges *allow = &c->network.allow;
 
 	for (size_t i = 0; i < allow->n; i++)
 		if (addr_range_has(&allow->items[i], a))
-			return true;
-	return !addr_unsafe(a);
+			return NULL;
+	return addr_unsafe(a);
+}
+
+bool lookups_allowed(void *arg, const struct addr *a)
+{
+	const struct worker *w = arg;
+
+	return !lookups_unsafe(w->config, a);
 }
 
 /* There is a way out, or a range of the configuration says that there is one inside. Sends nothing:
@@ -67,11 +75,18 @@ void lookups_start(struct worker *w)
 	w->resolver = resolver_new(&w->loop, w->exchanger, &asked);
 	w->handshakes = handshakes_new(
 		&w->loop, &(struct handshakes_options){.allowed = lookups_allowed, .arg = w});
+	w->doors = doors_new(&w->loop, &(struct doors_options){.resolver = w->resolver,
+					       .allowed = lookups_allowed,
+					       .arg = w,
+					       .ipv6 = surveyed.ipv6,
+					       .http_port = (uint16_t)c->edge.http_port,
+					       .https_port = (uint16_t)c->edge.port});
 	w->survey = survey_new(&w->loop, w->exchanger, w->resolver, &surveyed);
 }
 
 void lookups_stop(struct worker *w)
 {
+	doors_free(mem_steal(w->doors));
 	handshakes_free(mem_steal(w->handshakes));
 	survey_free(mem_steal(w->survey));
 	resolver_free(mem_steal(w->resolver));

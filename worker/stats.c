@@ -29,6 +29,10 @@ struct metric stats_canaries = {.type = METRIC_COUNTER,
 	.name = "certfleet_worker_canaries_total",
 	.help = "Canaries tried, by authority, way and result.",
 	.labels = {"authority", "way", "result"}};
+struct metric stats_probes = {.type = METRIC_COUNTER,
+	.name = "certfleet_worker_probes_total",
+	.help = "Names asked for a challenge through their front door, by what was seen.",
+	.labels = {"result"}};
 static struct metric slots = {.type = METRIC_GAUGE,
 	.name = "certfleet_worker_slots",
 	.help = "Jobs that may run here at once.",
@@ -39,7 +43,7 @@ static struct metric running = {.type = METRIC_GAUGE,
 	.labels = {"queue"}};
 
 static struct metric *const table[] = {&stats_jobs_started, &stats_jobs_ended, &stats_job_seconds,
-	&stats_orders, &stats_looks, &stats_canaries, &slots, &running};
+	&stats_orders, &stats_looks, &stats_canaries, &stats_probes, &slots, &running};
 
 static void collect(void *arg)
 {

@@ -13,6 +13,7 @@ extern struct metric stats_orders;   /* authority, result: issued, renewed, wait
 					failure's class */
 extern struct metric stats_looks;    /* result: right, waiting */
 extern struct metric stats_canaries; /* authority, way, result: passed, failed */
+extern struct metric stats_probes;   /* result: right, wrong, unseen */
 
 /** Registers them with the process's metrics; gauges of w's pools are set at each exposition. */
 int stats_register(struct worker *w, struct why *why);

@@ -159,6 +159,7 @@ static void fill_policies(struct worker *w)
 		.label_key = w->label_key,
 		.trust_target_cname = c->challenges.trust_target_cname,
 		.target_tenant = target_tenant,
+		.unsafe = lookups_unsafe,
 		.arg = w->config,
 		.confirm_ms = c->scheduler.confirm_after_ms,
 	};

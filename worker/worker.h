@@ -21,6 +21,7 @@
 struct resolver;
 struct survey;
 struct handshakes;
+struct doors;
 struct http_client;
 struct responders;
 struct httpd;
@@ -51,6 +52,7 @@ struct worker {
 	struct resolver *resolver;
 	struct survey *survey;           /* every authoritative server of a name */
 	struct handshakes *handshakes;   /* looks at what edges present; NULL if OpenSSL will not */
+	struct doors *doors;             /* http-01 as an authority asks it */
 	struct http_client *node_client; /* plain HTTP to the fleet's own responders */
 	struct authorities *authorities; /* worker/authorities.h */
 	struct doubt *doubt;             /* worker/doubt.h: whether the fleet suspects itself */

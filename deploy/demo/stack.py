@@ -219,9 +219,10 @@ class Stack:
                                                  "authoritative_port": self.knot.port, "per_server": 10000})},
             # Everything here is on loopback, where a worker would otherwise refuse to be sent.
             "network": {"allow": ["127.0.0.0/8"]},
-            "edge": {"addresses": [f"{LOOPBACK}:{self.haproxy.https_port}"], "port": self.haproxy.https_port},
+            "edge": {"addresses": [f"{LOOPBACK}:{self.haproxy.https_port}"], "port": self.haproxy.https_port,
+                     "http_port": self.haproxy.http_port},
             **(self.zoo.config() if self.zoo else {}),
-            "scheduler": {"verify_every": "1h", "verify_fast": "1s", "proof_every": "0s"},
+            "scheduler": {"verify_every": "1h", "verify_fast": "1s", "proof_every": "0s", "probe_every": "0s"},
             "worker": {"roles": ["jobs", "http-01", "dns-01"], "slots": {"verify": 200, "issue": 200},
                        "lease": "10s"},
         }

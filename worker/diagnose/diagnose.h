@@ -41,6 +41,9 @@ struct diagnose_policy {
 	bool trust_target_cname;
 	/** The tenant that a target belongs to alone; NULL if it is shared. */
 	const char *(*target_tenant)(void *arg, const char *target);
+	/** Why nobody out there reaches an address: "private", "loopback" …; NULL: they do. A NULL
+	 * function: as addr_unsafe() says. */
+	const char *(*unsafe)(void *arg, const struct addr *a);
 	void *arg;
 	int64_t confirm_ms;   /* between the two looks of a CANNOT; 5 minutes */
 	bool resolver_broken; /* as the worker's own look at its resolver says */

@@ -82,6 +82,24 @@ static void fix_wrong(struct view *v, struct diagnosis *d)
 		fix_traffic(v, d);
 }
 
+/* Addresses by which no authority can come, and no visitor. */
+static void fix_unsafe(struct view *v, struct diagnosis *d, uint16_t type)
+{
+	const struct diagnose_policy *p = v->c->policy;
+	const struct fact_answer *a = view_answer(v, type, v->c->name);
+
+	for (size_t i = 0; a && a->raw && a->end == FACT_RECORDS && i < a->n_records; i++) {
+		const struct addr *at = &a->raw[i].address;
+		const char *why = p->unsafe ? p->unsafe(p->arg, at) : addr_unsafe(at);
+
+		if (!why)
+			continue;
+		fix_line(d, "(%s is no address that the internet can reach: %s)", a->records[i],
+			why);
+		return;
+	}
+}
+
 static void say_wrong(struct view *v, struct diagnose_result *out)
 {
 	struct addresses a = {0};
@@ -98,6 +116,8 @@ static void say_wrong(struct view *v, struct diagnose_result *out)
 		return;
 	describe(v, d);
 	fix_wrong(v, d);
+	fix_unsafe(v, d, DNS_A);
+	fix_unsafe(v, d, DNS_AAAA);
 }
 
 static void say_missing(struct view *v, struct diagnose_result *out)

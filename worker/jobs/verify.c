@@ -12,7 +12,9 @@
 
 static void verify_free(struct verify *v)
 {
+	verify_forget_probe(v);
 	verify_forget_proof(v);
+	free(v->seen);
 	endpoint_verdict_release(&v->verdict);
 	free(v);
 }
@@ -26,6 +28,7 @@ static void verify_stop(struct job *job, enum job_stop why)
 	if (!v)
 		return;
 	verify_forget(v);
+	verify_forget_probe(v);
 	verify_forget_proof(v);
 	v->job = NULL;
 	if (!v->claiming)
@@ -75,7 +78,7 @@ static void on_claims(void *arg, int err, const struct queue_claim_result *resul
 		if (results[i].claim == CLAIM_ELSEWHERE)
 			say_held(v, i);
 	}
-	verify_prove(v);
+	verify_probe(v);
 }
 
 static void ask_claims(struct verify *v)
@@ -116,7 +119,7 @@ void verify_judged(struct verify *v)
 	}
 	for (size_t i = 0; i < v->verdict.names_n; i++)
 		v->verdict.names[i].claim = CLAIM_HELD;
-	verify_prove(v);
+	verify_probe(v);
 }
 
 static void verify_start(struct job *job)

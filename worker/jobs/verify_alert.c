@@ -4,6 +4,7 @@
 #include "common/names.h"
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/verify_internal.h"
+#include "worker/probe/door_judge.h"
 #include "worker/probe/proof.h"
 
 #include <stdio.h>
@@ -68,6 +69,14 @@ static void cause_of_edge(const struct diagnosis *d, char out[CONDITION_CAUSE_SI
 		snprintf(out, CONDITION_CAUSE_SIZE, "edge:%s", first);
 }
 
+/* What the operator's own edge does with challenges it does to all names. What is wrong is shown
+ * first. */
+static void cause_of_door(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
+{
+	if (d->actor == ACTOR_OPERATOR && d->observed_n)
+		snprintf(out, CONDITION_CAUSE_SIZE, "edge:%s", d->observed[0].server);
+}
+
 /* "ns1.provider.example 192.0.2.1": the registered domain of the name; of several the first. */
 static void cause_of_servers(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
 {
@@ -91,6 +100,8 @@ void verify_cause(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
 	out[0] = '\0';
 	if (served_is_wrong(d->code))
 		cause_of_edge(d, out);
+	else if (door_is_code(d->code))
+		cause_of_door(d, out);
 	else if (is_one_of(d->code, of_servers, ARRAY_LEN(of_servers)))
 		cause_of_servers(d, out);
 }
@@ -121,7 +132,7 @@ static void share_cause(struct condition *c, size_t n)
 	const char *cause = NULL;
 
 	for (size_t i = 0; i < n && !cause; i++)
-		if (c[i].cause[0])
+		if (!strncmp(c[i].cause, "ns:", 3))
 			cause = c[i].cause;
 	for (size_t i = 0; i < n && cause; i++)
 		if (!c[i].cause[0] && is_one_of(c[i].code, of_resolver, ARRAY_LEN(of_resolver)))
@@ -181,6 +192,21 @@ static size_t add_served(
 	return n;
 }
 
+/* One probe may go wrong by chance. */
+#define WRONG_PROBES 2
+
+/* What is seen by connecting is told when it was seen again; what the edge serves, elsewhere. */
+static bool is_told(const struct endpoint *e, const struct diagnosis *d)
+{
+	const struct diagnosis_kind *k = diagnosis_kind(d->code);
+	const struct name_verdict *n;
+
+	if (!k || !k->probed)
+		return true;
+	n = endpoint_verdict_of(&e->verdict, d->name);
+	return door_is_code(d->code) && n && n->probe.tries >= WRONG_PROBES;
+}
+
 size_t verify_conditions(
 	const struct endpoint *e, int64_t now_ms, int64_t next_ms, struct condition *out)
 {
@@ -195,11 +221,9 @@ size_t verify_conditions(
 	}
 	for (size_t i = 0; i < v->diagnoses_n && n < CONDITIONS_MAX; i++) {
 		const struct diagnosis *d = &v->diagnoses[i];
-		const struct diagnosis_kind *k = diagnosis_kind(d->code);
 
-		/* An outage of ours is one alert of the fleet's; what is seen by connecting has its
-		 * own. */
-		if (d->severity == DIAGNOSIS_INFO || (k && k->probed) ||
+		/* An outage of ours is one alert of the fleet's. */
+		if (d->severity == DIAGNOSIS_INFO || !is_told(e, d) ||
 			!strcmp(d->code, "our_outage") || !hurts(e, d->name) ||
 			is_listed(out, n, d->code))
 			continue;

@@ -104,7 +104,7 @@ static void keep_probed(struct verify *v)
 		const struct diagnosis *d = &e->verdict.diagnoses[i];
 		const struct diagnosis_kind *k = diagnosis_kind(d->code);
 
-		if (k && k->probed)
+		if (k && k->probed && verify_keeps_probed(v, d))
 			verify_add_diagnosis(&v->verdict, d);
 	}
 }

@@ -1,6 +1,7 @@
 /* verify_internal.h - the state of one verify job, shared by verify*.c only. */
 #pragma once
 
+#include "common/addr.h"
 #include "common/diagnosis.h"
 #include "worker/jobs/conditions.h"
 #include "worker/jobs/job.h"
@@ -8,13 +9,25 @@
 struct proof;
 struct proof_name;
 struct verify_name;
+struct verify_probe;
 struct verify_proof;
 struct worker;
+
+#define VERIFY_ADDRESSES_MAX 8 /* of one name */
+
+/** What a look saw of one name beside its verdict. */
+struct verify_seen {
+	bool deep; /* each authoritative server was asked */
+	struct addr at[VERIFY_ADDRESSES_MAX];
+	size_t n; /* A and AAAA that these gave; 0: none, or a CNAME leads out of their zone */
+};
 
 struct verify {
 	struct job *job; /* NULL once stopped */
 	struct worker *w;
 	struct verify_name *names;       /* one a name of the config, while they are looked at */
+	struct verify_seen *seen;        /* likewise */
+	struct verify_probe *probe;      /* http-01 through the front doors; NULL: not under way */
 	struct verify_proof *proof;      /* what the edge serves; NULL: not looked at */
 	size_t left;                     /* names whose look is not over */
 	bool claiming;                   /* its callback will still come */
@@ -36,6 +49,28 @@ void verify_forget(struct verify *v);
 /** Takes a diagnosis in, unless it is there already; the gravest are kept. Also for what is seen
  * otherwise than in DNS. */
 void verify_add_diagnosis(struct endpoint_verdict *v, const struct diagnosis *d);
+/** When a finding was first seen is kept. */
+void verify_date(const struct endpoint *e, struct diagnosis *d);
+
+/* verify_probe.c */
+
+/** Asks for a challenge through the front door of each name for which it is time to; verify_prove()
+ * follows in any case. */
+void verify_probe(struct verify *v);
+/** Cancels what is under way. */
+void verify_forget_probe(struct verify *v);
+
+/* verify_probe_state.c: what a probe leaves with a name, until the next */
+
+/** Gives a name what its last probe left, if that still holds. */
+void verify_recall_probe(struct verify *v, size_t index);
+/** Before an order that hangs on http-01; in deep looks, once in scheduler.probe_every or as long
+ * as DNS alone leaves it unsure; while it goes wrong, at each look; when a person asks. */
+bool verify_probe_is_due(const struct verify *v, size_t index, int64_t now_ms);
+/** The verdict as the probe makes it: never CANNOT, since it was seen from here alone. */
+void verify_settle_probe(struct verify *v, size_t index);
+/** A finding made by connecting still stands, as it was not looked at anew. */
+bool verify_keeps_probed(const struct verify *v, const struct diagnosis *d);
 
 /* verify_prove.c */
 

@@ -112,8 +112,7 @@ static void add_bars(struct endpoint_verdict *v, size_t name, const struct diagn
 	}
 }
 
-/* When it was first seen is kept. */
-static void date(const struct endpoint *e, struct diagnosis *d)
+void verify_date(const struct endpoint *e, struct diagnosis *d)
 {
 	for (size_t i = 0; e->has_verdict && i < e->verdict.diagnoses_n; i++)
 		if (diagnosis_same(&e->verdict.diagnoses[i], d))
@@ -127,7 +126,7 @@ static void take_result(struct verify *v, size_t index, struct diagnose_result *
 	v->verdict.names[index] = r->verdict;
 	add_bars(&v->verdict, index, r);
 	for (size_t i = 0; i < r->diagnoses_n; i++) {
-		date(e, &r->diagnoses[i]);
+		verify_date(e, &r->diagnoses[i]);
 		verify_add_diagnosis(&v->verdict, &r->diagnoses[i]);
 	}
 	v->deep = v->deep || r->deep;
@@ -135,6 +134,33 @@ static void take_result(struct verify *v, size_t index, struct diagnose_result *
 	v->blind = v->blind || r->blind;
 	v->unanswered = v->unanswered || r->unanswered;
 	v->gone = v->gone && r->gone;
+}
+
+static void note_addresses(struct verify_seen *seen, const struct fact *fact)
+{
+	for (size_t i = 0; fact && i < fact->n; i++) {
+		const struct fact_answer *a = &fact->answers[i];
+
+		for (size_t k = 0; a->raw && a->end == FACT_RECORDS && k < a->n_records; k++) {
+			size_t at = 0;
+
+			while (at < seen->n && !addr_equal_host(&seen->at[at], &a->raw[k].address))
+				at++;
+			if (at == seen->n && at < VERIFY_ADDRESSES_MAX)
+				seen->at[seen->n++] = a->raw[k].address;
+		}
+	}
+}
+
+/* What outlives the facts. */
+static void note_seen(const struct verify_name *n, bool deep)
+{
+	struct verify_seen *seen = &n->v->seen[n->index];
+	const char *name = n->v->job->endpoint.config.names[n->index];
+
+	seen->deep = deep;
+	note_addresses(seen, facts_find(n->facts, ASK_SERVERS, DNS_A, name));
+	note_addresses(seen, facts_find(n->facts, ASK_SERVERS, DNS_AAAA, name));
 }
 
 static void judge(struct verify_name *n)
@@ -146,6 +172,7 @@ static void judge(struct verify_name *n)
 	fill_case(n, authorities, &c);
 	diagnose_judge(&c, n->facts, r);
 	take_result(n->v, n->index, r);
+	note_seen(n, r->deep);
 }
 
 /* --- rounds */
@@ -192,6 +219,7 @@ void verify_look(struct verify *v)
 	v->gone = true;
 	v->left = n;
 	v->names = mem_array(n, sizeof *v->names);
+	v->seen = mem_array(n, sizeof *v->seen);
 	authorities_learn(v->w->authorities);
 	for (size_t i = 0; i < n; i++) {
 		struct verify_name *one = &v->names[i];

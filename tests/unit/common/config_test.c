@@ -109,9 +109,10 @@ static const char full[] =
 	"resolver: { servers: [\"127.0.0.1:5300\"], timeout: 1500ms,\n"
 	"  roots: [\"127.0.1.1:5353\"], authoritative_port: 5353, per_server: 7 }\n"
 	"network: { allow: [127.0.0.0/8, \"fd00::/8\"] }\n"
-	"edge: { addresses: [192.0.2.10, \"[2001:db8::10]:8443\"], port: 444 }\n"
+	"edge: { addresses: [192.0.2.10, \"[2001:db8::10]:8443\"], port: 444, "
+	"http_port: 8080 }\n"
 	"scheduler: { listen: \"127.0.0.1:0\", verify_every: 200ms, verify_fast: 200ms, "
-	"proof_every: 1d, lease: 1s }\n"
+	"proof_every: 1d, probe_every: 2d, lease: 1s }\n"
 	"worker:\n"
 	"  name: w-1\n"
 	"  roles: [jobs, tls-alpn-01, notify, look]\n"
@@ -130,6 +131,8 @@ static void check_full(const struct config *c)
 	const struct config_nameserver *ns = &c->challenges.nameservers.items[0];
 
 	assert_true(c->redis.tls.enabled);
+	assert_int_equal(c->edge.http_port, 8080);
+	assert_int_equal(c->scheduler.probe_every_ms, INT64_C(172800000));
 	assert_string_equal(c->redis.host, "redis.example");
 	assert_int_equal(c->redis.port, 6380);
 	assert_int_equal(c->redis.db, 3);

@@ -103,6 +103,8 @@ static void verdict_certificate_and_issuance_come_back(void **state)
 	snprintf(e.verdict.names[1].challenge.code, ENDPOINT_CODE_MAX, "record_missing");
 	e.verdict.names[1].challenge.status = RECORD_MISSING;
 	e.verdict.names[1].dns01 = VERDICT_CANNOT;
+	e.verdict.names[1].probe =
+		(struct probe){.status = PROBE_WRONG, .tries = 3, .looked_ms = NOW - 9};
 	e.verdict.served = (struct served){SERVED_STALE, 1, 3,
 		.behind = {{"192.0.2.7:443", "served_old", "serial 0abb"},
 			{"[2001:db8::7]:443", "unreachable", ""}},
@@ -135,6 +137,10 @@ static void verdict_certificate_and_issuance_come_back(void **state)
 	assert_memory_equal(back.cert.der, "\0der", 4);
 	assert_true(back.cert.wanted == e.cert.wanted);
 	assert_int_equal(back.issuance.failures, 2);
+	assert_int_equal(back.verdict.names[1].probe.status, PROBE_WRONG);
+	assert_int_equal(back.verdict.names[1].probe.tries, 3);
+	assert_true(back.verdict.names[1].probe.looked_ms == NOW - 9);
+	assert_int_equal(back.verdict.names[0].probe.looked_ms, 0);
 	assert_int_equal(back.verdict.served.status, SERVED_STALE);
 	assert_int_equal(back.verdict.served.right, 1);
 	assert_int_equal(back.verdict.served.addresses, 3);

@@ -67,11 +67,45 @@ static void what_a_resolver_sees_shares_it(void **state)
 	assert_string_equal(c[2].cause, "");
 }
 
+/* Each of them is an alert when two probes in a row went wrong, and none when it goes right again;
+ * what hurts nobody, since dns-01 is open, is none either. */
+static void what_a_probe_saw_is_told_when_seen_twice(void **state)
+{
+	static const char *const codes[] = {"probe_foreign", "probe_redirect", "redirect_slash",
+		"probe_refused", "probe_timeout", "aaaa_unreachable"};
+	struct name_verdict name = {.name = "www.shop.example", .http01 = VERDICT_UNSURE};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct diagnosis d = found(codes[i], "192.0.2.1:80", NULL);
+		struct endpoint e = {.has_cert = true,
+			.has_verdict = true,
+			.verdict = {
+				.names = &name, .names_n = 1, .diagnoses = &d, .diagnoses_n = 1}};
+		struct condition c[CONDITIONS_MAX] = {0};
+
+		name.dns01 = VERDICT_UNSURE;
+		name.probe = (struct probe){.status = PROBE_WRONG, .tries = 1};
+		assert_int_equal(verify_conditions(&e, 1, 2, c), 0);
+		name.probe.tries = 2;
+		assert_int_equal(verify_conditions(&e, 1, 2, c), 1);
+		assert_string_equal(c[0].code, codes[i]);
+		assert_string_equal(c[0].actor, "owner");
+		assert_string_equal(c[0].cause, "");
+		d.actor = ACTOR_OPERATOR;
+		verify_conditions(&e, 1, 2, c);
+		assert_string_equal(c[0].cause, "edge:192.0.2.1:80");
+		name.dns01 = VERDICT_CAN;
+		assert_int_equal(verify_conditions(&e, 1, 2, c), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(name_servers_are_a_cause),
 		cmocka_unit_test(what_a_resolver_sees_shares_it),
+		cmocka_unit_test(what_a_probe_saw_is_told_when_seen_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
