@@ -92,6 +92,7 @@ static const struct httpd_route routes[] = {
 	{HTTPD_GET, "/endpoints*", get_page},
 	{HTTPD_GET, "/add", get_page},
 	{HTTPD_GET, "/alerts", get_page},
+	{HTTPD_GET, "/silences", get_page},
 	{HTTPD_GET, "/workers", get_page},
 	{HTTPD_GET, "/link", get_page},
 	{HTTPD_GET, "/assets/*", get_asset},

@@ -2,10 +2,12 @@
  * authorities' limits. A list of keys is read first, then each of them, side by side. */
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/runbook.h"
 #include "common/str.h"
 #include "scheduler/api/v1_internal.h"
 #include "scheduler/cli/facts.h"
 #include "scheduler/cli/stream.h"
+#include "scheduler/cli/words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -74,10 +76,33 @@ static struct member *member_new(struct v1_call *c, const char *key, read_fn *re
 
 /* --- alerts */
 
+/* What a condition means, in a clause; "" of one that is not known. */
+static const char *means(const char *condition)
+{
+	const struct runbook *r = condition ? runbook_of(condition) : NULL;
+
+	if (!condition || (!r && !words_known(condition)))
+		return "";
+	return r ? r->means : words_means(condition);
+}
+
+/* Whether it is quiet at this moment; its data are of when it was last said. */
+static void put_silence(json_t *j, const char *id)
+{
+	const json_t *said = json_object_get(json_object_get(j, "silence"), "id");
+
+	json_object_set_new(j, "silenced", json_boolean(id != NULL));
+	if (!id)
+		json_object_del(j, "silence");
+	else if (!json_is_string(said) || strcmp(json_string_value(said), id) != 0)
+		json_object_set_new(j, "silence", json_pack("{s:o}", "id", json_text(id)));
+}
+
+/* The data of an alert, and the silence that keeps it quiet. */
 static json_t *read_alert(struct v1_call *c, const char *key, const struct reply *reply)
 {
 	size_t n = 0;
-	const char *data = reply_str(reply, &n);
+	const char *data = reply_str(reply_at(reply, 0), &n);
 	json_t *j = data ? stream_data_json(data, n) : NULL;
 	const char *tenant = json_string_value(json_object_get(j, "tenant"));
 	const char *endpoint = json_string_value(json_object_get(j, "endpoint"));
@@ -88,27 +113,43 @@ static json_t *read_alert(struct v1_call *c, const char *key, const struct reply
 	}
 	if (!json_object_get(j, "key"))
 		json_object_set_new(j, "key", json_text(key));
+	put_silence(j, reply_str(reply_at(reply, 1), NULL));
+	json_object_set_new(
+		j, "means", json_text(means(json_string_value(json_object_get(j, "condition")))));
 	return j;
+}
+
+static void ask_alert(struct v1_call *c, const char *key)
+{
+	_mem_free_ char *name = mem_printf("%salert:%s", redis_prefix(c->v1->o.redis), key);
+
+	redis_commandv(c->v1->o.redis, member_read, member_new(c, key, read_alert), "HMGET", name,
+		"d", "q", NULL);
 }
 
 static void got_alerts(void *arg, int err, const struct reply *keys)
 {
 	struct v1_call *c = arg;
-	const char *prefix = redis_prefix(c->v1->o.redis);
 
 	c->left = 0;
 	c->err = err;
 	c->answer = json_array();
-	for (size_t i = 0; !err && i < reply_len(keys); i++) {
-		const char *key = reply_str(reply_at(keys, i), NULL);
-		_mem_free_ char *name = mem_printf("%salert:%s", prefix, key ? key : "");
-
-		if (key)
-			redis_commandv(c->v1->o.redis, member_read, member_new(c, key, read_alert),
-				"HGET", name, "d", NULL);
-	}
+	for (size_t i = 0; !err && i < reply_len(keys); i++)
+		if (reply_str(reply_at(keys, i), NULL))
+			ask_alert(c, reply_str(reply_at(keys, i), NULL));
 	if (!c->left)
 		end_list(c);
+}
+
+/* The list has it alone, also when it is over, for as long as it is remembered. */
+static void one_alert(struct v1_call *c, const char *key)
+{
+	if (strlen(key) >= sizeof((struct member *)NULL)->key) {
+		v1_problem(c, 400, "invalid", "key: too long");
+		return;
+	}
+	c->answer = json_array();
+	ask_alert(c, key);
 }
 
 /* Sends "COMMAND PREFIXkey 0 limit-1". */
@@ -127,6 +168,12 @@ static void read_keys(struct v1_call *c, const char *command, const char *key, r
 
 void v1_alerts(struct v1_call *c)
 {
+	const char *key = httpd_query(c->http, "key");
+
+	if (key) {
+		one_alert(c, key);
+		return;
+	}
 	read_keys(c, "ZREVRANGE", "alerts:open", got_alerts);
 }
 

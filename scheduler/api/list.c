@@ -5,6 +5,7 @@
 #include "common/str.h"
 #include "scheduler/api/v1_internal.h"
 #include "scheduler/cli/facts.h"
+#include "scheduler/cli/words.h"
 
 #include <string.h>
 
@@ -153,8 +154,10 @@ static json_t *reasons_json(const struct index_counts *n)
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < n->reasons_n; i++)
-		json_array_append_new(all, json_pack("{s:s s:I}", "reason", n->reasons[i].reason,
-						   "endpoints", (json_int_t)n->reasons[i].n));
+		json_array_append_new(
+			all, json_pack("{s:s s:I s:o}", "reason", n->reasons[i].reason, "endpoints",
+				     (json_int_t)n->reasons[i].n, "means",
+				     json_text(words_means(n->reasons[i].reason))));
 	return all;
 }
 

@@ -126,6 +126,8 @@ void v1_alerts(struct v1_call *c); /* fleet.c */
 void v1_jobs(struct v1_call *c);
 void v1_workers(struct v1_call *c);
 void v1_quotas(struct v1_call *c);
+void v1_queues(struct v1_call *c); /* queues.c */
+void v1_retry(struct v1_call *c);
 void v1_silences(struct v1_call *c); /* silences.c */
 void v1_silence(struct v1_call *c);
 void v1_silence_add(struct v1_call *c);

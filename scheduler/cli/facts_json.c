@@ -154,14 +154,16 @@ static json_t *served_json(const struct served *s)
 	json_t *behind = json_array();
 
 	for (size_t i = 0; i < s->behind_n; i++)
-		json_array_append_new(
-			behind, json_pack("{s:o s:o s:o}", "address", json_text(s->behind[i].at),
-					"code", json_text(s->behind[i].code), "what",
-					json_text(s->behind[i].what)));
-	return json_pack("{s:s s:o s:I s:I s:o s:o s:o}", "status", served_status_name(s->status),
-		"reason", text_or_null(s->why), "right", (json_int_t)s->right, "addresses",
-		(json_int_t)s->addresses, "behind", behind, "looked", json_time(s->looked_ms),
-		"serial", text_or_null(s->serial));
+		json_array_append_new(behind,
+			json_pack("{s:o s:o s:o s:o}", "address", json_text(s->behind[i].at),
+				"code", json_text(s->behind[i].code), "means",
+				json_text(words_means(s->behind[i].code)), "what",
+				json_text(s->behind[i].what)));
+	return json_pack("{s:s s:o s:o s:I s:I s:o s:o s:o}", "status",
+		served_status_name(s->status), "reason", text_or_null(s->why), "means",
+		s->why[0] ? json_text(words_means(s->why)) : json_null(), "right",
+		(json_int_t)s->right, "addresses", (json_int_t)s->addresses, "behind", behind,
+		"looked", json_time(s->looked_ms), "serial", text_or_null(s->serial));
 }
 
 static void add_whole(const struct facts *f, json_t *j)

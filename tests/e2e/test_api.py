@@ -231,6 +231,13 @@ def test_what_the_fleet_has(stack, ops, tokens, patience):
     assert ops("GET", "/v1/alerts")[0] == 200
     problem(ops("GET", "/v1/alerts?limit=0"), 400, "invalid")
     problem(Api(stack, tokens["acme"])("GET", "/v1/workers"), 403, "not_yours")
+    status, queues, _ = ops("GET", "/v1/queues")
+    assert status == 200 and [q["queue"] for q in queues["queues"]] == ["verify", "issue"] and queues["workers"] == 1
+    assert all(q["parked"] == 0 and q["late_ms"] >= 0 for q in queues["queues"])
+    problem(Api(stack, tokens["acme"])("GET", "/v1/queues"), 403, "not_yours")
+    problem(ops("POST", "/v1/endpoints/nobody/retry"), 404, "not_found")
+    problem(Api(stack, tokens["viewer"])("POST", "/v1/endpoints/nobody/retry"), 403, "read_only")
+    assert ops("GET", "/v1/alerts?key=nobody/record_missing")[1] == {"alerts": []}
 
 
 def test_what_happens_is_heard_and_nothing_is_missed(stack, ops, tokens):
