@@ -8,8 +8,8 @@ export class Problem extends Error {
 	}
 }
 
-export async function call(method, path, body) {
-	const options = {method, headers: {Accept: "application/json"}, credentials: "same-origin"};
+export async function call(method, path, body, signal) {
+	const options = {method, headers: {Accept: "application/json"}, credentials: "same-origin", signal};
 	if (body !== undefined) {
 		options.headers["Content-Type"] = "application/json";
 		options.body = JSON.stringify(body);
@@ -17,7 +17,8 @@ export async function call(method, path, body) {
 	let answer;
 	try {
 		answer = await fetch(path, options);
-	} catch {
+	} catch (error) {
+		if (error.name === "AbortError") throw error;
 		throw new Problem(0, {detail: "The server cannot be reached. This page tries again by itself."});
 	}
 	const type = answer.headers.get("Content-Type") || "";
@@ -26,7 +27,7 @@ export async function call(method, path, body) {
 	return document;
 }
 
-export const get = (path) => call("GET", path);
+export const get = (path, signal) => call("GET", path, undefined, signal);
 
 const types = ["changed", "gap", "certfleet.alert.opened", "certfleet.alert.escalated", "certfleet.alert.resolved",
 	"certfleet.alert.unsilenced", "certfleet.endpoint.removed", "certfleet.endpoint.added"];
@@ -41,9 +42,18 @@ export function listen(fn) {
 	for (const type of types)
 		source.addEventListener(type, (event) => hear(type, JSON.parse(event.data)));
 	source.addEventListener("open", () => hear("open", {}));
+	source.addEventListener("error", () => {
+		hear("lost", {});
+		// A browser gives up for good when it is answered by a problem, as while the server starts or is overloaded.
+		if (source?.readyState === EventSource.CLOSED) {
+			source = null;
+			setTimeout(() => { if (!source) listen(hear); }, 5000);
+		}
+	});
 }
 
 export function deaf() {
-	source?.close();
+	const was = source;
 	source = null;
+	was?.close();
 }

@@ -1,176 +1,232 @@
-// One endpoint: what its owner must create, how it stands, and what has happened.
-import {h, link, badge, say, when, ago, copyButton, note} from "./dom.js";
+// One endpoint: what its owner must create, how it stands, and what has happened. A customer with a link sees the same,
+// to read.
+import {h, link, badge, code, say, when, deadline, copyButton, note, actButton, confirmed, several, number, dateText, tintOf, prose, apiOf} from "./dom.js";
 import {call, get} from "./api.js";
+import {card, facts, finding, head, observations, steps} from "./parts.js";
+import {linkDialog} from "./share.js";
 
-const subjects = {traffic: "Sends the traffic to us", challenge: "Lets certificates be obtained and renewed for ever"};
+const purposes = {traffic: "sends the traffic to us", challenge: "lets certificates be obtained and renewed, for ever"};
+const done = (records) => Boolean(records?.length) && records.every((r) => r.status === "right");
+const title = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const firstWords = (e) => (e.names.length === 1 ? e.names[0] : `${e.names[0]} and ${e.names.length - 1} more`);
 
-function recordRow(r) {
-	const wrong = r.status === "wrong" && r.observed;
-	return h("tr", {},
+// --- how far it is: DNS, certificate, served
+
+function stage(text, tint, mark, detail) {
+	return h("li", {class: tint}, h("span", {class: "mark", "aria-hidden": "true"}, mark), h("span", {}, h("b", {}, text), h("span", {class: "small"}, detail)));
+}
+
+function dnsStage(e) {
+	const records = e.records || [];
+	const right = records.filter((r) => r.status === "right").length;
+	if (done(records)) return stage("DNS", "good", "✓", "as it should be");
+	const wrong = records.some((r) => r.status === "wrong" || r.status === "error");
+	return stage("DNS", wrong ? "bad" : "warn", wrong ? "!" : "1", e.records === null ? say(e.reason) : `${right} of ${several(records.length, "record")} right`);
+}
+
+function certificateStage(e) {
+	const c = e.certificate;
+	const {issuance: i} = e;
+	if (c && ["valid", "due"].includes(c.status)) return stage("Certificate", "good", "✓", `valid until ${dateText(c.not_after)}`);
+	if (c) return stage("Certificate", "bad", "!", say(c.status));
+	if (i?.waiting_quota) return stage("Certificate", "busy", "…", "its turn at the authority will come");
+	if (i?.failures) return stage("Certificate", "bad", "!", "the last attempt failed");
+	if (e.state === "provisioning" || i?.order_open) return stage("Certificate", "busy", "…", "being issued");
+	return stage("Certificate", "", "2", "comes by itself when DNS is right");
+}
+
+function servedStage(e) {
+	const s = e.served;
+	if (!s || s.status === "unknown") return stage("Served", "", "3", e.certificate ? "not seen yet" : "follows");
+	const where = s.addresses ? `at ${s.right} of ${several(s.addresses, "address", "addresses")}` : say(s.status);
+	return stage("Served", tintOf(s.status), s.status === "ok" ? "✓" : "!", where);
+}
+
+const progress = (e) => h("ol", {class: "stages", "aria-label": "How far it is"}, dnsStage(e), certificateStage(e), servedStage(e));
+
+// --- the records to create
+
+function recordStatus(r) {
+	const text = r.status === "missing" ? null : r.means || (r.code ? say(r.code) : null);
+	return [badge(r.status, r.code === "not_looked_at" || r.status === "unknown" ? "not seen yet" : null), text && r.status !== "right" ? h("div", {class: "small quiet"}, text) : null];
+}
+
+function aboutRecord(r, found) {
+	if (r.status === "right") return null;
+	if (!found) return r.observed ? h("p", {class: "small"}, "Found instead: ", code(r.observed)) : null;
+	return [observations(found), steps(found.fix), found.effect ? h("p", {class: "small"}, prose(found.effect)) : null];
+}
+
+function recordRows(r, found) {
+	const more = aboutRecord(r, found);
+	return h("tbody", {class: more ? "with-more" : ""}, h("tr", {class: "record"},
 		h("td", {"data-name": "Type"}, r.type),
-		h("td", {"data-name": "Name"}, h("div", {class: "value"}, h("code", {}, r.owner), copyButton(r.owner, `the name ${r.owner}`))),
-		h("td", {"data-name": "Value"}, h("div", {class: "value"}, h("code", {}, r.target), copyButton(r.target, `the value for ${r.owner}`)),
-			wrong ? h("p", {class: "small"}, "Found instead: ", h("code", {}, r.observed)) : null,
-			h("p", {class: "small quiet"}, subjects[r.purpose] || "")),
-		h("td", {"data-name": "Status"}, badge(r.status), r.status === "missing" || !r.code ? null : h("div", {class: "small quiet"}, r.means || say(r.code))));
+		h("td", {"data-name": "Name"}, h("div", {class: "value"}, code(r.owner), copyButton(r.owner, `the name ${r.owner}`))),
+		h("td", {"data-name": "Value"}, h("div", {class: "value"}, code(r.target), copyButton(r.target, `the value for ${r.owner}`)),
+			h("p", {class: "small quiet"}, title(purposes[r.purpose] || ""))),
+		h("td", {"data-name": "Status"}, recordStatus(r))),
+	more ? h("tr", {class: "more"}, h("td", {colspan: "4"}, more)) : null);
 }
 
-function recordsCard(e, readOnly, check) {
+const zoneText = (records) => records.map((r) => `${r.owner}. 300 IN ${r.type} ${r.target}.`).join("\n");
+
+function zoneCopy(records) {
+	return h("details", {class: "zone"}, h("summary", {}, "As lines of a zone file (BIND)"),
+		h("div", {class: "value"}, h("pre", {}, zoneText(records)), copyButton(`${zoneText(records)}\n`, "the zone-file lines", "Copy all")));
+}
+
+function findingOf(record, findings) {
+	return findings.find((d) => d.record === `${record.owner} ${record.type}` && d.severity !== "info");
+}
+
+function recordsCard(e, context, findings) {
 	const all = e.records || [];
-	const right = all.length > 0 && all.every((r) => r.status === "right");
-	const several = all.length === 1 ? "this record" : `these ${all.length} records`;
+	const right = done(all);
+	const these = all.length === 1 ? "this record" : `these ${all.length} records`;
+	const check = () => call("POST", `${apiOf(e.id)}/verify`).then(() => note("DNS is being looked at now."));
 	return h("section", {class: "card", "aria-labelledby": "records"},
-		h("div", {class: "head"},
-			h("h2", {id: "records"}, right ? "DNS is right" : `Create ${several} at the domain’s DNS provider, once`),
-			h("div", {class: "actions"}, readOnly ? null : h("button", {type: "button", onclick: check}, "Check now"))),
-		e.records === null ? h("p", {}, "The records cannot be told here: the label key is not on this machine.") :
-		h("table", {class: "stack"},
-			h("thead", {}, h("tr", {}, ["Type", "Name", "Value", "Status"].map((t) => h("th", {scope: "col"}, t)))),
-			h("tbody", {}, all.map(recordRow))),
-		h("p", {class: "small quiet"}, "Last looked at: ", when(e.dns?.looked), ". ",
-			right ? "It is looked at again all the time." : "This page turns green by itself once the records are there."));
+		h("div", {class: "head"}, h("h2", {id: "records"}, right ? "DNS is right" : `Create ${these} at the domain’s DNS provider, once`),
+			h("div", {class: "actions"}, context.writes ? actButton("Check now", {}, check) : null)),
+		e.records === null ? h("p", {}, "The records cannot be told here: the label key is not on this machine (challenges.label_key_file).") :
+		h("table", {class: "stack records"}, head("Type", "Name", "Value", "Status"), all.map((r) => recordRows(r, findingOf(r, findings)))),
+		all.length ? zoneCopy(all) : null,
+		h("p", {class: "small quiet"}, e.dns?.looked ? ["Last looked at ", when(e.dns.looked), ". "] : "Not looked at yet. ",
+			right ? "It is looked at again all the time. Leave the records in place: each renewal needs them." : "This page turns green by itself once the records are there; that takes as long as the DNS provider does, minutes as a rule."));
 }
 
-function finding(d) {
-	return h("div", {class: `finding ${d.severity}`},
-		h("p", {}, h("strong", {}, d.sentence || say(d.code))),
-		(d.observed || []).length ? h("ul", {class: "small"}, d.observed.map((o) =>
-			h("li", {}, h("code", {}, o.server), ": ", o.what, o.ttl ? ` (TTL ${o.ttl} s)` : ""))) : null,
-		d.fix ? h("pre", {}, d.fix) : null,
-		d.effect ? h("p", {}, d.effect) : null,
-		h("p", {class: "small quiet"}, `Who must act: ${say(d.actor)}.`, d.next_check ? ` Looked at again ${ago(d.next_check)}.` : ""));
+// --- what else was found
+
+function findingsCard(findings) {
+	if (!findings.length) return null;
+	const sentence = (d) => (d.record && d.text?.startsWith(`${d.record}: `) ? `${d.record}: ${d.text.slice(d.record.length + 2).split(";")[0]}` : d.text);
+	return card("findings", findings.length === 1 ? "What was found" : `What was found (${findings.length})`, findings.map((d) => finding(d, sentence(d))));
 }
 
-function findingsCard(e) {
-	const all = e.findings || e.diagnoses || [];
-	if (!all.length) return null;
-	return h("section", {class: "card", "aria-labelledby": "findings"},
-		h("h2", {id: "findings"}, all.length === 1 ? "What was found" : `What was found (${all.length})`), all.map(finding));
+// --- the certificate, and how names are proven
+
+function lifeBar(c) {
+	const [from, to, renew] = [c.not_before, c.not_after, c.renew_at].map((t) => (t ? new Date(t).getTime() : 0));
+	const part = (t) => `${Math.min(100, Math.max(0, 100 * (t - from) / (to - from)))}%`;
+	return h("div", {class: "life", role: "img", "aria-label": `Valid from ${dateText(from)} to ${dateText(to)}${renew ? `, renewed ${dateText(renew)}` : ""}`},
+		h("span", {class: "spent", style: {width: part(Date.now())}}), renew ? h("span", {class: "renew", style: {left: part(renew)}}) : null);
 }
 
-function issuanceLines(e) {
-	const i = e.issuance || {};
-	const lines = [];
-	if (i.waiting_quota) lines.push(["Waits", [`for ${i.waiting_quota.limit || "a limit"}, until `, when(i.waiting_quota.until)]]);
-	if (i.failures) lines.push(["Last attempt", [`failed (${i.failures} in a row): ${i.detail || say(i.code)}`]], ["Next attempt", [when(i.next)]]);
-	for (const n of e.dns?.names || []) {
-		const ways = ["dns-01", "http-01"].filter((w) => n[w] === "can");
-		lines.push([n.name, [n.claim === "held_elsewhere" ? "another tenant holds this name" :
-			ways.length ? `can be validated by ${ways.join(" and ")}` : "cannot be validated yet"]]);
-	}
-	return lines;
+function attemptRows(i) {
+	return [i?.waiting_quota && ["Waits for", `${say(i.waiting_quota.limit) || "a limit of the authority"}, until `, when(i.waiting_quota.until)],
+		i?.failures && ["Last attempt", `failed (${number(i.failures)} in a row): ${i.detail || say(i.code)}`],
+		i?.failures && i.next && ["Next attempt", when(i.next)]];
 }
 
 function certificateCard(e) {
 	const c = e.certificate;
-	const rows = c ? [["Status", [badge(c.status)]], ["Valid until", [when(c.not_after), ` (${new Date(c.not_after).toLocaleDateString()})`]],
-		["Renewed", [when(c.renew_at), c.ari ? " as the authority suggests" : " by its lifetime"]], ["Issued", [when(c.issued), ` by ${c.issuer || c.authority}`]],
-		["Serial", [h("code", {}, c.serial)]], ["Key", [c.key_type]]] : [];
-	if (c?.partial) rows.push(["Partial", ["some names are left out, since they cannot be validated now"]]);
-	return h("section", {class: "card", "aria-labelledby": "certificate"}, h("h2", {id: "certificate"}, "Certificate"),
-		c ? null : h("p", {}, "There is none yet. It is obtained by itself as soon as DNS is right."),
-		h("dl", {}, [...rows, ...issuanceLines(e)].map(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])));
+	const rows = c ? [["Status", badge(c.status)], ["Valid until", deadline(c.not_after)],
+		["Renewed", c.renew_at ? deadline(c.renew_at) : "-", c.ari?.start ? ", when the authority suggests" : c.renew_at ? ", by its lifetime" : ""],
+		["Issued", when(c.issued), ` by ${c.issuer || c.authority}`], ["Serial", code(c.serial)], ["Key", c.key_type],
+		c.renewals && ["So far", several(c.renewals, "renewal")], c.partial && ["Partial", "some names are left out, since they cannot be validated now"]] : [];
+	return card("certificate", "Certificate", c ? lifeBar(c) : h("p", {class: "quiet"}, "There is none yet. It is obtained by itself as soon as DNS is right."), facts([...rows, ...attemptRows(e.issuance)]));
+}
+
+function proofText(n) {
+	if (n.claim === "held_elsewhere") return "another tenant holds this name";
+	const why = n.uses?.why || "";
+	return [n.uses?.challenge ? h("b", {}, n.uses.challenge) : "not yet", n.uses?.authority ? ` at ${n.uses.authority}` : "", why ? `: ${why}` : ""];
+}
+
+function proofCard(e) {
+	const names = e.dns?.names || [];
+	return names.length ? card("proof", "How the authority is convinced", facts(names.map((n) => [n.name, proofText(n)]), "tall")) : null;
 }
 
 function servedCard(e) {
 	const s = e.served;
-	if (!s || (s.status === "unknown" && !s.reason)) return null;
-	const seen = s.status === "unknown" ? [badge(s.status), ` ${say(s.reason)}, tried `, when(s.looked)] :
-		[badge(s.status), ` at ${s.right ?? 0} of ${s.addresses ?? 0} addresses, seen `, when(s.looked)];
-	return h("section", {class: "card", "aria-labelledby": "served"}, h("h2", {id: "served"}, "What is served"), h("p", {}, seen),
-		s.behind?.length ? h("ul", {class: "small"}, s.behind.map((b) => h("li", {}, h("code", {}, b.address), ` ${say(b.code)} ${b.what}`))) : null);
+	if (!s || !e.certificate) return null;
+	const behind = s.behind || [];
+	return card("served", "What is served",
+		s.status === "unknown" ? h("p", {class: "quiet"}, s.means ? [`Not seen: ${s.means}; tried `, when(s.looked), "."] : "Not seen yet. After each certificate every address is connected to, as a browser would.") :
+		h("p", {}, badge(s.status), ` The certificate was seen at ${number(s.right ?? 0)} of ${several(s.addresses ?? 0, "address", "addresses")}, `, when(s.looked), "."),
+		behind.length ? h("table", {class: "stack observed"}, head("Address", "Found"), h("tbody", {}, behind.map((b) => h("tr", {}, h("td", {"data-name": "Address"}, code(b.address)),
+			h("td", {"data-name": "Found"}, h("span", {class: "differs"}, b.means), b.what ? [": ", b.what] : null))))) : null);
 }
 
-function timelineCard(e) {
+// --- what has happened, and the rest
+
+function timelineCard(e, context) {
 	const entries = [...(e.timeline || [])].reverse();
-	return h("section", {class: "card", "aria-labelledby": "timeline"}, h("h2", {id: "timeline"}, "What has happened"),
-		entries.length ? h("ul", {class: "timeline"}, entries.map((t) =>
-			h("li", {}, h("span", {class: "quiet"}, when(t.time)), h("b", {}, say(t.what)), h("span", {}, t.text)))) :
-		h("p", {class: "quiet"}, "Nothing yet."));
+	const text = (t) => (context.customer && t.what === "added" ? "" : prose(t.text));
+	return card("timeline", "What has happened", entries.length ? h("ul", {class: "timeline"}, entries.map((t) =>
+		h("li", {}, h("span", {class: "quiet"}, when(t.time)), h("b", {}, title(t.what === "dns" ? "DNS" : say(t.what))), h("span", {}, text(t))))) : h("p", {class: "quiet"}, "Nothing yet."));
 }
 
-async function act(what, fn) {
-	try {
-		await fn();
-		note(what);
-	} catch (problem) {
-		note(problem.message);
-	}
+function jobLine(j) {
+	const state = j.where === "due" ? ["due ", when(j.due)] : [say(j.where), " since ", when(j.since)];
+	return h("li", {}, `${j.queue}: ${j.intent}, `, state, j.worker ? ` at ${j.worker}` : "");
 }
 
-async function customerLink(e) {
-	const answer = await call("POST", `/v1/endpoints/${e.id}/links`, {});
-	const url = new URL(answer.path, location.href).href;
-	const dialog = h("dialog", {"aria-labelledby": "dialog-title"},
-		h("h2", {id: "dialog-title"}, "A link for whoever runs the DNS"),
-		h("p", {}, "It shows this page, to read, until ", when(answer.expires), ". It opens once, on one device."),
-		h("div", {class: "value"}, h("code", {}, url), copyButton(url, "the link")),
-		h("p", {}, h("button", {type: "button", class: "primary", onclick: () => dialog.close()}, "Done")));
-	document.body.append(dialog);
-	dialog.addEventListener("close", () => dialog.remove());
-	dialog.showModal();
+function settingsCard(e) {
+	return card("settings", "Settings", facts([["Id", code(e.id)], ["Tenant", e.tenant], ["Type", e.type === "external" ? "external: reachable from the internet" : "internal: not reachable from the internet"],
+		e.target && ["Traffic to", code(e.target)], ["Authority", e.authority || "the first of the configuration"], e.profile && ["Profile", e.profile], ["Key", e.key_type],
+		["Names", h("ul", {class: "plainlist"}, e.names.map((n) => h("li", {}, n)))], ["Added", when(e.created)],
+		e.jobs?.length && ["Jobs", h("ul", {class: "plainlist"}, e.jobs.map(jobLine))]]));
+}
+
+// --- the head
+
+function parkedBanner(e, context) {
+	if (!e.jobs?.some((j) => j.where === "parked")) return null;
+	const retry = () => call("POST", `${apiOf(e.id)}/retry`).then(() => note("It is tried again."));
+	return h("div", {class: "banner bad"}, h("p", {}, h("strong", {}, "certfleet gave this endpoint up."), " Its job was lost several times in a row: look at the workers’ logs, then try again."),
+		context.writes ? actButton("Try again", {}, retry) : null);
+}
+
+function customerBanner(e) {
+	const n = e.records?.length || 0;
+	if (done(e.records)) return h("div", {class: "banner good"}, h("p", {}, h("strong", {}, e.certificate ? "All is done." : "DNS is right. The certificate comes within minutes."),
+		" Please leave the records in place: they let the certificate be renewed for ever. You can close this page."));
+	return h("div", {class: "banner warn"}, h("p", {}, h("strong", {}, `You were sent this page to set up DNS for ${firstWords(e)}.`)),
+		h("ol", {}, h("li", {}, "Log in where the domain’s DNS is managed (the registrar, a hosting company, or your own name servers)."),
+			h("li", {}, n === 1 ? "Create the record below; the buttons copy its name and value." : `Create the ${n} records below; the buttons copy each name and value.`),
+			h("li", {}, "That is all. This page shows by itself when they are seen, and what is wrong if one is not as it should be.")));
+}
+
+function actions(e, context) {
+	if (!context.writes) return null;
+	const path = apiOf(e.id);
+	const renew = () => call("POST", `${path}/renew`).then(() => note("It is being renewed."));
+	const remove = async () => {
+		if (!await confirmed(`Remove ${firstWords(e)}?`, "Its certificate will no longer be renewed, and the proofs that were given for its names are withdrawn at the authority. What its owner created in DNS can be deleted afterwards.", "Remove it")) return;
+		await call("DELETE", path);
+		note("It is being removed.");
+		context.go("/endpoints");
+	};
+	return h("div", {class: "actions"}, h("button", {type: "button", onclick: () => linkDialog(e, context)}, "Send to whoever runs your DNS …"),
+		e.certificate ? actButton("Renew now", {}, renew) : null, actButton("Remove …", {class: "danger"}, remove));
+}
+
+function announce(e, context) {
+	const was = context.seen;
+	context.seen = {id: e.id, state: e.state, right: done(e.records)};
+	if (was?.id !== e.id) return;
+	if (!was.right && done(e.records)) note("DNS is right.", "good");
+	if (was.state !== e.state) note(`${e.names[0]} is now: ${say(e.state)}.`, tintOf(e.state));
 }
 
 export async function endpointPage(id, context) {
-	const e = await get(`/v1/endpoints/${encodeURIComponent(id)}`);
-	const readOnly = context.who.scope !== "write";
-	const path = `/v1/endpoints/${id}`;
-	const check = () => act("DNS is being looked at now.", () => call("POST", `${path}/verify`));
-	const actions = readOnly ? null : h("div", {class: "actions"},
-		context.open ? null : h("button", {type: "button", onclick: () => customerLink(e).catch((p) => note(p.message))}, "Link for the customer"),
-		e.certificate ? h("button", {type: "button", onclick: () => act("It is being renewed.", () => call("POST", `${path}/renew`))}, "Renew now") : null,
-		h("button", {type: "button", class: "danger", onclick: () => {
-			if (confirm(`Remove ${id}? Its certificate will no longer be renewed.`))
-				act("It is being removed.", () => call("DELETE", path).then(() => context.go("/endpoints")));
-		}}, "Remove"));
+	const e = await get(apiOf(id));
+	const all = e.findings || [];
+	const atRecords = new Set((e.records || []).filter((r) => r.status !== "right").map((r) => findingOf(r, all)).filter(Boolean));
+	const others = all.filter((d) => !atRecords.has(d));
+	const records = recordsCard(e, context, all);
+	const right = done(e.records);
+	announce(e, context);
 	return {
-		title: id,
+		title: `${e.state === "active" ? "✓ " : ""}${firstWords(e)}`,
 		watches: id,
-		body: [h("div", {class: "head"}, h("h1", {}, e.names.join(", ")), badge(e.state),
-			e.reason ? h("span", {class: "quiet"}, e.means || say(e.reason)) : null, actions),
-			h("p", {class: "quiet"}, `${e.type} endpoint ${e.id} of ${e.tenant}`, e.target ? [", traffic to ", h("code", {}, e.target)] : ""),
-			findingsCard(e), recordsCard(e, readOnly, check),
-			h("div", {class: "grid"}, certificateCard(e), servedCard(e)), h("br"), timelineCard(e)],
+		body: [context.customer ? null : h("nav", {class: "crumbs", "aria-label": "Breadcrumb"}, link("/endpoints", {}, "Endpoints"), ` / ${e.id}`),
+			h("div", {class: "head"}, h("h1", {}, firstWords(e)), badge(e.state), actions(e, context)),
+			e.reason && e.state !== "active" && !context.customer ? h("p", {class: "lead"}, `${title(e.means || say(e.reason))}.`) : null,
+			context.customer ? customerBanner(e) : parkedBanner(e, context), progress(e),
+			right ? [findingsCard(others), records] : [records, findingsCard(others)],
+			h("div", {class: "grid"}, certificateCard(e), servedCard(e), context.customer ? null : proofCard(e)),
+			timelineCard(e, context), context.customer ? null : settingsCard(e)],
 	};
-}
-
-export function addPage(context) {
-	const error = h("p", {class: "state bad", role: "alert", hidden: true});
-	const target = h("div", {class: "field"}, h("label", {for: "target"}, "Target"),
-		h("input", {id: "target", name: "target", autocomplete: "off", spellcheck: "false", placeholder: "ingress.platform.example"}),
-		h("p", {class: "hint"}, "The platform’s host name that the traffic should reach."));
-	const submit = h("button", {class: "primary"}, "Add it");
-	const kind = (value, title, text, checked) => h("label", {},
-		h("input", {type: "radio", name: "type", value, checked, onchange: () => { target.hidden = value === "internal"; }}),
-		h("span", {}, h("b", {}, title), h("span", {class: "small quiet"}, text)));
-	const form = h("form", {novalidate: true, onsubmit: async (event) => {
-		event.preventDefault();
-		const data = new FormData(form);
-		const body = {names: data.get("names").split(/[\s,]+/).filter(Boolean), type: data.get("type")};
-		for (const key of ["tenant", "id"]) if (data.get(key)) body[key] = data.get(key).trim();
-		if (body.type === "external" && data.get("target")) body.target = data.get("target").trim();
-		submit.disabled = true;
-		error.hidden = true;
-		try {
-			const answer = await call("POST", "/v1/endpoints", body);
-			if (answer.endpoint) context.go(`/endpoints/${answer.endpoint}`);
-			else note(answer.detail);
-		} catch (problem) {
-			error.textContent = problem.message;
-			error.hidden = false;
-		}
-		submit.disabled = false;
-	}},
-		h("div", {class: "field"}, h("label", {for: "names"}, "Domain names"),
-			h("textarea", {id: "names", name: "names", required: true, spellcheck: "false", autocapitalize: "none", "aria-describedby": "names-hint"}),
-			h("p", {class: "hint", id: "names-hint"}, "One a line. A wildcard is written as *.example.com. All of them share one certificate.")),
-		h("fieldset", {class: "choices"}, h("legend", {}, "Who can reach them?"),
-			kind("external", "Everybody (external)", "Traffic comes from the internet. The owner creates two records a name.", true),
-			kind("internal", "Not the internet (internal)", "Closed or filtered. The owner creates one record a name, and nothing must be opened.")),
-		target,
-		h("details", {class: "field"}, h("summary", {}, "More"),
-			h("div", {class: "field"}, h("label", {for: "tenant"}, "Tenant"), h("input", {id: "tenant", name: "tenant", autocomplete: "off", value: context.who.tenant || "", readonly: Boolean(context.who.tenant)})),
-			h("div", {class: "field"}, h("label", {for: "id"}, "Id"), h("input", {id: "id", name: "id", autocomplete: "off"}), h("p", {class: "hint"}, "Made from the first name when left empty."))),
-		error, h("p", {}, submit));
-	return {title: "Add an endpoint", body: [h("div", {class: "head"}, h("h1", {}, "Add an endpoint")), h("div", {class: "card"}, form)], focus: "#names"};
 }
