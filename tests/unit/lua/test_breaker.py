@@ -157,7 +157,7 @@ def test_it_is_tried_each_day_and_counts_for_two(way):
 def test_who_failed_before_is_asked_again(fleet, way):
     ids = [f"e{i}" for i in range(LIMIT)]
     for i, id in enumerate(ids):
-        fleet.add(id)
+        fleet.add(id, issue=True)
         way.fail(i, id=id)
     way.take()
     before = [fleet.record(id, "issue").want for id in ids]
