@@ -66,6 +66,11 @@ static const struct runbook table[] = {
 		"Look at the leading scheduler's log for request_later.", "when they are answered"},
 	{"clocks_apart", "operator", "the clocks of this host and of Redis are over 30 s apart",
 		"Run a time service on both hosts.", "when they agree again"},
+	{"ca_clocks_apart", "operator",
+		"the clocks of a worker and of an authority are over 30 s apart",
+		"Run a time service on the worker's host. When all workers are as far from one "
+		"authority, it is the authority.",
+		"when they agree again"},
 	{"breaker_open", "operator", "orders fail for everybody, a name of our own included",
 		"Look at what the alert says the canary fails by: the edge's way to the workers "
 		"(http-01), the challenge zone (dns-01), or the authority (orders). Orders that "

@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "common/mp.h"
 #include "common/queue.h"
+#include "common/str.h"
 #include "scheduler/breakers.h"
 #include "scheduler/stats.h"
 
@@ -17,7 +18,7 @@
 #define LOOK_EVERY_MS      10000
 #define HEARTBEAT_EVERY_MS 60000
 #define ALIVE_TEXT         "60000"
-#define FACTS_N            18
+#define FACTS_N            19
 #define DOUBT_TEXT         "900"
 #define SAME_HEAD_MS       5     /* two looks at one due job differ by their own time at most */
 #define STREAM_STEP        10000 /* entries at a time */
@@ -152,16 +153,26 @@ static void show(const struct fleet_facts *f)
 	}
 }
 
+static void take_name(const struct reply *r, char *out, size_t size)
+{
+	size_t len = 0;
+	const char *s = reply_str(r, &len);
+
+	str_clean(s ? s : "", len, out, size);
+}
+
 static void read_facts(const struct reply *reply, struct fleet_facts *f)
 {
 	int64_t *const into[FACTS_N] = {&f->redis_ms, &f->workers, &f->requests, &f->request_age_ms,
 		&f->endpoints, &f->alerts_open, &f->running[0], &f->parked[0], &f->late_ms[0],
 		&f->running[1], &f->parked[1], &f->late_ms[1], &f->looked, &f->turned,
-		&f->resolvers, &f->zone_ds, &f->zone_lost, &f->barriers};
+		&f->resolvers, &f->zone_ds, &f->zone_lost, &f->barriers, &f->ca_apart_ms};
 
 	for (size_t i = 0; i < FACTS_N; i++)
 		*into[i] = reply_int(reply_at(reply, i));
 	f->clock_apart_ms = clock_wall_ms() - f->redis_ms;
+	take_name(reply_at(reply, FACTS_N), f->ca, sizeof f->ca);
+	take_name(reply_at(reply, FACTS_N + 1), f->ca_worker, sizeof f->ca_worker);
 }
 
 /* Workers read it with each beat; it goes by itself when nobody leads any more. */

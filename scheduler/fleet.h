@@ -28,9 +28,11 @@ struct fleet_facts {
 		int64_t ago_ms;                /* -1: never */
 		char stream[16], group[64];
 	} loss;
-	int64_t led_ms;        /* how long we lead */
-	int64_t leaderless_ms; /* how long nobody had led before us */
-	int64_t head_ms[2];    /* by queue: how long the oldest due job has been the oldest */
+	int64_t ca_apart_ms;         /* of all workers' clocks less an authority's, the farthest */
+	char ca[72], ca_worker[136]; /* the two */
+	int64_t led_ms;              /* how long we lead */
+	int64_t leaderless_ms;       /* how long nobody had led before us */
+	int64_t head_ms[2];          /* by queue: how long the oldest due job has been the oldest */
 	/* Redis itself. */
 	int64_t memory_used, memory_most; /* bytes; most 0: no limit */
 	bool disk_failed;                 /* its last write to disk, of AOF or RDB */
@@ -39,7 +41,7 @@ struct fleet_facts {
 	bool barrier;     /* … and ours */
 };
 
-#define FLEET_CONDITIONS 15
+#define FLEET_CONDITIONS 16
 /** Whether the fleet suspects itself: 5 % of the names looked at, and 20 at least, turned bad. */
 bool fleet_doubts(const struct fleet_facts *f);
 /** The conditions of the whole fleet (common/runbook.h), open or closed, from one look. Returns

@@ -64,6 +64,18 @@ static void clocks_apart(const struct fleet_facts *f, struct alert_edge *out)
 		"run a time service on both hosts", out);
 }
 
+/* Signed answers, certificates' dates and renewal windows are all read by the host's clock. */
+static void ca_clocks_apart(const struct fleet_facts *f, struct alert_edge *out)
+{
+	char text[400];
+
+	snprintf(text, sizeof text, "the clock of the worker %s is %lld s %s that of %s",
+		f->ca_worker, llabs(f->ca_apart_ms) / 1000,
+		f->ca_apart_ms < 0 ? "behind" : "ahead of", f->ca);
+	alert_fleet(
+		"ca_clocks_apart", llabs(f->ca_apart_ms) > CLOCKS_MS, ALERT_WARNING, text, "", out);
+}
+
 static void stream_cap(const struct fleet_facts *f, struct alert_edge *out)
 {
 	const struct fleet_loss *l = &f->loss;
@@ -240,5 +252,6 @@ size_t fleet_judge(const struct fleet_facts *f, struct alert_edge out[FLEET_COND
 	redis_persistence(f, &out[12]);
 	redis_replicas(f, &out[13]);
 	barriers_late(f, &out[14]);
+	ca_clocks_apart(f, &out[15]);
 	return FLEET_CONDITIONS;
 }

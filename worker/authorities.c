@@ -8,6 +8,7 @@
 #include "worker/jobs/again.h"
 #include "worker/worker.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define LOCK_MS           "60000"
@@ -333,4 +334,21 @@ void authorities_learn(struct authorities *all)
 		a->learn_mono_ms = now + LEARN_EVERY_MS;
 		acme_authority_ready(a->acme, on_learnt, a);
 	}
+}
+
+const char *authorities_clock(struct authorities *all, int64_t *apart_ms)
+{
+	const char *name = "";
+
+	*apart_ms = 0;
+	for (size_t i = 0; all && i < all->n; i++) {
+		struct acme_authority_info info;
+
+		acme_authority_info(all->items[i].acme, &info);
+		if (llabs(info.clock_apart_ms) <= llabs(*apart_ms))
+			continue;
+		*apart_ms = info.clock_apart_ms;
+		name = all->items[i].config->name;
+	}
+	return name;
 }

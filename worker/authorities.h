@@ -31,6 +31,9 @@ struct diagnose_authority;
  * returns how many were put in out[max]. Borrowed until the loop turns. */
 size_t authorities_for_caa(
 	struct authorities *all, const char *only, struct diagnose_authority *out, size_t max);
+/** The authority whose clock is farthest from ours; ours less its in *apart_ms. "" and 0 if all may
+ * agree. */
+const char *authorities_clock(struct authorities *all, int64_t *apart_ms);
 /** Asks each authority for its directory and account, unless they are known or were asked for
  * lately: CAA is judged by them. */
 void authorities_learn(struct authorities *all);

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "worker/authorities.h"
 #include "worker/doubt.h"
 #include "worker/pool.h"
 #include "worker/worker.h"
@@ -168,6 +169,9 @@ static void say_alive(struct nodes *n)
 	const struct config *c = w->config;
 	char http01[FIELD_SIZE], dns01[FIELD_SIZE], now[24], started[24], pid[24], host[256] = "";
 	char counts[4][24], roles[ROLES_SIZE], looked[24], turned[24];
+	char apart[24];
+	const char *ca;
+	int64_t apart_ms;
 	unsigned names, bad;
 	_mem_free_ char *row = mem_printf("%sw:%s", redis_prefix(w->redis), w->name);
 	_mem_free_ char *all = mem_printf("%sworkers", redis_prefix(w->redis));
@@ -181,6 +185,8 @@ static void say_alive(struct nodes *n)
 	number(now, clock_wall_ms());
 	number(started, w->started_ms);
 	number(pid, getpid());
+	ca = authorities_clock(w->authorities, &apart_ms);
+	number(apart, apart_ms);
 	doubt_counts(w->doubt, &names, &bad);
 	number(looked, names);
 	number(turned, bad);
@@ -193,7 +199,8 @@ static void say_alive(struct nodes *n)
 		w->draining ? "draining" : "running", "verify_running", counts[0], "verify_slots",
 		counts[1], "issue_running", counts[2], "issue_slots", counts[3], "http01", http01,
 		"dns01", dns01, "looked", looked, "turned", turned, "trouble",
-		doubt_trouble(w->doubt), "barrier", barrier_is_late(w->barrier) ? "late" : ""};
+		doubt_trouble(w->doubt), "barrier", barrier_is_late(w->barrier) ? "late" : "",
+		"ca_apart", apart, "ca", ca};
 	const char *argv[ARRAY_LEN(fields) + 1] = {w->name, now, KEEP_ROW_S};
 
 	if (c->worker.roles & ROLE_JOBS) { /* at maxmemory too */

@@ -3,7 +3,8 @@
 -- [now, workers that gave a sign within ALIVE_MS, requests waiting, age of the oldest (ms), endpoints, open alerts,
 --  and for verify and issue each: running, parked, how long the oldest due job has waited (ms),
 --  names that the workers looked at of late, and of these turned from some CAN to none; workers whose resolver fails,
---  that see a DS at our challenge zone, that do not see it delegated, whose barriers time out]
+--  that see a DS at our challenge zone, that do not see it delegated, whose barriers time out;
+--  of their clocks less an authority's the farthest (ms), that authority, that worker]
 --#include "_base.lua"
 if #ARGV ~= 1 then
 	fail('EINVAL', 'fleet needs the age of a living worker')
@@ -39,11 +40,13 @@ end
 -- What the rows of the living workers say of themselves, 256 at most.
 local function workers_say(out)
 	local n = {0, 0, 0, 0, 0, 0}
+	local farthest = {0, '', ''}
 	local troubles = {resolver = 3, zone_ds = 4, zone_not_delegated = 5}
 	local alive = redis.call('ZRANGEBYSCORE', P .. 'workers', NOW - ALIVE, '+inf', 'LIMIT', 0, 256)
 	for _, name in ipairs(alive) do
 		local row = is_type(P .. 'w:' .. name, 'hash') and
-			redis.call('HMGET', P .. 'w:' .. name, 'looked', 'turned', 'trouble', 'barrier') or {}
+			redis.call('HMGET', P .. 'w:' .. name, 'looked', 'turned', 'trouble', 'barrier',
+			'ca_apart', 'ca') or {}
 		n[1] = n[1] + (tonumber(row[1] or nil) or 0)
 		n[2] = n[2] + (tonumber(row[2] or nil) or 0)
 		local kind = troubles[row[3] or '']
@@ -51,9 +54,16 @@ local function workers_say(out)
 			n[kind] = n[kind] + 1
 		end
 		n[6] = n[6] + (row[4] == 'late' and 1 or 0)
+		local apart = number(row[5] or nil)
+		if math.abs(apart) > math.abs(farthest[1]) then
+			farthest = {apart, row[6] or '', name}
+		end
 	end
 	for _, count in ipairs(n) do
 		out[#out + 1] = count
+	end
+	for _, v in ipairs(farthest) do
+		out[#out + 1] = v
 	end
 end
 

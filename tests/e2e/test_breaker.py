@@ -1,4 +1,8 @@
 """When our edge, our zone or the authority fails, tries pause until a canary has passed: nobody is charged for it."""
+import os
+import re
+import struct
+
 import msgpack
 import pytest
 import redis
@@ -145,3 +149,27 @@ def test_an_outage_of_ours_is_charged_to_nobody(armed, patience):
     assert {b["state"] for b in breakers(stack).values()} == {"closed"}
     assert customers_orders(stack) == orders + len(WAYS) * (2 * FAILURES + MORE)
     assert not stack.cli_json("alerts")["alerts"]
+
+
+def set_clock(stack, seconds):
+    """Of the first worker, by tests/aid/clock.c, which has the file mapped."""
+    with open(os.open(stack.path("clock"), os.O_WRONLY | os.O_CREAT, 0o644), "wb") as f:
+        f.write(struct.pack("=q", seconds))
+
+
+def test_a_clock_that_is_not_the_authoritys_is_told(armed, patience):
+    stack, condition = armed, "ca_clocks_apart"
+    set_clock(stack, 0)
+    stack.workers[0].env = {"LD_PRELOAD": os.path.join(stack_module.build_dir(), "tests/aid/clock.so"),
+                            "CLOCK_FILE": stack.path("clock"),
+                            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    stack.workers[0].restart()
+    stack.cli("endpoint", "add", "nobody.example.test", "--type", "internal", "--id", "asks")  # whose look asks the authority
+    wait_until("the authority to be asked", lambda: "worker1" in stack.cli("workers").stdout, 30 * patience)
+    assert not said(stack, condition)
+    set_clock(stack, -45)
+    wait_until("the alert", lambda: said(stack, condition) == ["opened"], 60 * patience)
+    text = next(a["text"] for a in stack.cli_json("alerts")["alerts"] if a["key"] == f"fleet/{condition}")
+    assert re.fullmatch(r"the clock of the worker worker1 is 4[4-6] s behind that of pebble", text), text
+    set_clock(stack, 0)
+    wait_until("its end", lambda: said(stack, condition) == ["opened", "resolved"], 60 * patience)

@@ -148,6 +148,7 @@ struct acme_authority_info {
 	size_t n_profiles;
 	bool renewal_info;      /* the CA speaks ARI */
 	unsigned live, waiting; /* requests now */
+	int64_t clock_apart_ms; /* our clock less the CA's, as far as its answers show */
 };
 void acme_authority_info(const struct acme_authority *a, struct acme_authority_info *out);
 

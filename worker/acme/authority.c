@@ -170,6 +170,11 @@ static void adjust_directory_failure(const struct http_answer *answer, struct ac
 	}
 }
 
+void authority_note_clock(struct acme_authority *a, const struct http_answer *answer)
+{
+	ca_clock_note(&a->clock, answer->date, answer->took_ms, ca_clock_boot_ms());
+}
+
 static void on_directory(void *arg, const struct http_answer *answer)
 {
 	struct acme_authority *a = arg;
@@ -182,6 +187,7 @@ static void on_directory(void *arg, const struct http_answer *answer)
 	struct acme_failure f = {0};
 	unsigned budget = answer->err == CF_EAUTH ? 0 : DIRECTORY_TRIES;
 
+	authority_note_clock(a, answer);
 	a->fetch = NULL;
 	switch (steps_judge(&a->seed, &a->walk, budget, UNKNOWN_REPLAY, &o, &f)) {
 	case VERDICT_OK:
@@ -358,6 +364,7 @@ void acme_authority_info(const struct acme_authority *a, struct acme_authority_i
 		.renewal_info = a->directory.renewal_info != NULL,
 		.live = a->live.n,
 		.waiting = a->waiting.n,
+		.clock_apart_ms = ca_clock_apart(&a->clock, clock_wall_ms(), ca_clock_boot_ms()),
 	};
 }
 

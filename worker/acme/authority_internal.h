@@ -2,6 +2,7 @@
 #pragma once
 
 #include "worker/acme/authority.h"
+#include "worker/acme/ca_clock.h"
 #include "worker/acme/nonces.h"
 #include "worker/acme/steps_internal.h"
 
@@ -44,6 +45,7 @@ struct acme_authority {
 	struct walk walk;
 	uint32_t seed;
 	struct http_request *fetch;
+	struct ca_clock clock;
 
 	struct ca_directory directory;
 	bool have_directory;
@@ -73,6 +75,8 @@ struct acme_authority {
 };
 
 /* authority.c */
+/** Every answer shows its clock. */
+void authority_note_clock(struct acme_authority *a, const struct http_answer *answer);
 void authority_unref(struct acme_authority *a);
 /** Ends the walk: all who wait are told. failure NULL: ready. */
 void authority_settle(struct acme_authority *a, const struct acme_failure *failure);

@@ -1,6 +1,7 @@
 /* calls.c - what is asked of an authority besides orders: one request each, retried within a
  * budget. */
 #include "worker/acme/authority.h"
+#include "worker/acme/authority_internal.h"
 #include "worker/acme/steps_internal.h"
 
 #include "common/clock.h"
@@ -150,6 +151,8 @@ static void on_answer(void *arg, const struct http_answer *answer)
 	struct acme_failure f = {0};
 	enum verdict v = steps_judge(&c->seed, &c->walk, CALL_TRIES, UNKNOWN_REPLAY, &o, &f);
 
+	if (c->get)
+		authority_note_clock(c->authority, answer);
 	c->post = NULL;
 	c->get = NULL;
 	if (v == VERDICT_OK && c->renewal_fn)

@@ -62,6 +62,7 @@ static void on_answer(void *arg, const struct http_answer *answer)
 
 	a->refs++;
 	nonces_put(&a->nonces, answer->replay_nonce, clock_mono_ms());
+	authority_note_clock(a, answer);
 	complete(p, answer);
 	post_pump(a);
 	authority_unref(a);

@@ -26,7 +26,7 @@ enum {
 };
 
 static const char *const kept_names[KEEP_N] = {
-	"content-type", "location", "replay-nonce", "retry-after"};
+	"content-type", "location", "replay-nonce", "retry-after", "date"};
 
 /* --- lists --- */
 
@@ -335,6 +335,8 @@ static void complete(struct http_request *r, struct http_answer *a)
 	a->location = r->kept[KEEP_LOCATION];
 	a->replay_nonce = r->kept[KEEP_NONCE];
 	a->retry_after = r->kept[KEEP_RETRY];
+	a->date = r->kept[KEEP_DATE];
+	a->took_ms = clock_mono_ms() - r->started_ms;
 	a->n_links = r->n_links;
 	for (size_t i = 0; i < r->n_links; i++)
 		a->links[i] = r->links[i];

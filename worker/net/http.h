@@ -63,6 +63,8 @@ struct http_answer {
 	const char *body; /* terminated; never NULL; empty when it was too long */
 	size_t len;
 	const char *content_type, *location, *replay_nonce, *retry_after;
+	const char *date;
+	int64_t took_ms;                   /* since it got its slot */
 	const char *links[HTTP_LINKS_MAX]; /* whole values of Link headers */
 	size_t n_links;
 };

@@ -16,7 +16,7 @@ struct http_watch {
 	int64_t heard_ms; /* when it was last readable */
 };
 
-enum http_kept { KEEP_TYPE, KEEP_LOCATION, KEEP_NONCE, KEEP_RETRY, KEEP_N };
+enum http_kept { KEEP_TYPE, KEEP_LOCATION, KEEP_NONCE, KEEP_RETRY, KEEP_DATE, KEEP_N };
 
 struct http_request {
 	struct http_client *client;

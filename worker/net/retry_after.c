@@ -24,7 +24,7 @@ static bool parse_seconds(const char *s, int64_t *ms)
 	return true;
 }
 
-static bool parse_date(const char *s, int64_t now_wall_ms, int64_t *ms)
+bool http_date_parse(const char *s, int64_t *wall_ms)
 {
 	static const char *const forms[] = {
 		"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"};
@@ -34,10 +34,20 @@ static bool parse_date(const char *s, int64_t now_wall_ms, int64_t *ms)
 
 		if (!strptime(s, forms[i], &tm))
 			continue;
-		*ms = (int64_t)timegm(&tm) * 1000 - now_wall_ms;
+		*wall_ms = (int64_t)timegm(&tm) * 1000;
 		return true;
 	}
 	return false;
+}
+
+static bool parse_date(const char *s, int64_t now_wall_ms, int64_t *ms)
+{
+	int64_t at;
+
+	if (!http_date_parse(s, &at))
+		return false;
+	*ms = at - now_wall_ms;
+	return true;
 }
 
 int64_t retry_after_parse(const char *value, int64_t now_wall_ms)
