@@ -60,10 +60,12 @@ static void free_job(struct job *job)
 	free(job);
 }
 
-static void forget(struct job *job)
+/* What is still in flight for it is answered later, and then frees it. */
+static void detach(struct job *job)
 {
 	struct pool *p = job->pool;
 
+	job->detached = true;
 	for (struct job **at = &p->jobs; *at; at = &(*at)->next) {
 		if (*at != job)
 			continue;
@@ -73,6 +75,14 @@ static void forget(struct job *job)
 		p->alone -= job->alone;
 		break;
 	}
+}
+
+static void forget(struct job *job)
+{
+	struct pool *p = job->pool;
+
+	if (!job->detached)
+		detach(job);
 	free_job(job);
 	check_drained(p);
 	if (!p->draining)
@@ -118,7 +128,7 @@ static void written(void *arg, int err)
 		     err == CF_ECANCELED;
 
 	job->in_flight = false;
-	if (!final) {
+	if (!final && !job->detached) {
 		job->retry_mono_ms = clock_mono_ms() + RETRY_MS;
 		return;
 	}
@@ -223,13 +233,26 @@ static void park_unreadable(struct job *job, const struct why *why)
 	job_release(job, clock_wall_ms() + CLOCK_HOUR_MS, "unreadable record");
 }
 
+/* A job of this process lapsed and was given to it anew: what it still has of it is void. */
+static void make_way(struct job *job)
+{
+	if (!job->outcome && !job->releasing)
+		lost(job, "its lease lapsed, and it was given anew");
+	else if (job->in_flight)
+		detach(job);
+	else
+		forget(job);
+}
+
 static void start_job(struct pool *p, const struct queue_job *q, int64_t sent_mono_ms)
 {
 	struct why why = {""};
-	struct job *job;
+	struct job *job = find(p, q->id);
 
-	if (find(p, q->id))
+	if (job && !strcmp(job->token, q->token))
 		return; /* given again by the same nonce: it runs already */
+	if (job)
+		make_way(job);
 	job = new_job(p, q, sent_mono_ms);
 	if (endpoint_decode(q->fields, &job->endpoint, &why)) {
 		park_unreadable(job, &why);
@@ -255,9 +278,9 @@ static void taken(void *arg, int err, const struct queue_job *jobs, size_t n, in
 	bool full = !err && n == t->asked;
 	int64_t pause = err || next_due_ms <= 0 || next_due_ms > POLL_MS ? POLL_MS : next_due_ms;
 
-	p->taking = false;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) /* none is taken beside them, before all have their slots */
 		start_job(p, &jobs[i], t->sent_mono_ms);
+	p->taking = false;
 	free(t);
 	check_drained(p);
 	if (p->draining)
@@ -315,6 +338,8 @@ static void beaten(void *arg, int err, const char *id, bool was_lost, bool cance
 	struct beating *b = arg;
 	struct job *job = err == CF_ECANCELED ? NULL : find(b->pool, id);
 
+	if (job && job->started_mono_ms >= b->sent_mono_ms)
+		job = NULL; /* was asked for the one before */
 	if (job && !err && !job->outcome && !job->releasing) {
 		if (was_lost)
 			lost(job, "another worker has it");

@@ -42,6 +42,7 @@ struct job {
 	int64_t release_due_ms;
 	const char *release_why; /* static text */
 	bool in_flight;          /* the write was sent and not answered */
+	bool detached;           /* of no pool any more: its answer frees it */
 	int64_t retry_mono_ms;
 	void *work;
 };
