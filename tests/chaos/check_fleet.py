@@ -107,7 +107,9 @@ def unrest(e, right=True):
     """Why an endpoint is not as it should be in the end, or "". right: its DNS is."""
     if not right:
         says_so = e["state"] in ("waiting_dns", "failing") or e["conditions"]
-        return "" if says_so or e["removing"] else f"is {e['state']} without a word, and its DNS is wrong"
+        if not says_so and not e["removing"]:
+            return f"is {e['state']} without a word, and its DNS is wrong"
+        return "is parked" if "parked" in ((e[q] or {}).get("where") for q in ("verify", "issue")) else ""
     job = e["issue"] or {}
     rules = (
         (e["removing"], "is being removed"),

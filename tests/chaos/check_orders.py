@@ -134,6 +134,9 @@ def _ended(f, i, order, until, events):
     if any(a["endpoint"] == i and a["op"] in _deeds(f) and a["sent"] <= until for a in f.h["asks"]
            if order["at"] <= (a["answered"] or 9e15)):
         return "config changed"
+    edits = [d for d in f.h["dns"] if d["endpoint"] == i]
+    if until == f.final["at"] and edits and not edits[-1]["right"] and edits[-1]["at"] >= order["at"]:
+        return "its DNS broke"  # and stayed so: the order is kept for when it is right
     return ""
 
 

@@ -1,4 +1,5 @@
 """The checker finds what it is for: each test spoils a good history in one way, and the finding must name it."""
+import check_fleet
 import check_streams
 import checker
 import good_history as g
@@ -245,6 +246,22 @@ def test_a_failed_attempt_accounts_for_its_order():
     h["failures"].append({"event": "issuance_failed", "endpoint": "shop", "at": ms(22), "worker": "worker1", "code": "dns"})
     f = check(h)
     assert not f.findings and f.counts["attempt failed"] == 1
+
+
+@pytest.mark.parametrize("broke_at, accounted", [(22, True), (18, False)])
+def test_dns_that_breaks_for_good_accounts_for_the_order_under_way(broke_at, accounted):
+    h = g.good()
+    abandoned_order(h)
+    h["dns"].append({"at": ms(broke_at), "endpoint": "shop", "names": ["shop.test"], "right": False})
+    orders = [x for x in check(h).findings if x.check == "orders"]
+    assert (not orders) == accounted
+
+
+def test_what_is_parked_is_not_at_rest_whatever_its_dns():
+    h = g.good()
+    e = h["final"]["endpoints"]["shop"] | {"state": "failing", "issue": g.job("parked")}
+    assert "parked" in check_fleet.unrest(e, right=False)
+    assert not check_fleet.unrest(e | {"issue": g.job("due")}, right=False)
 
 
 def test_an_order_whose_answer_was_lost_is_known_by_its_time():
