@@ -111,6 +111,31 @@ def test_killed_where_an_order_fails(fleet, patience):
         f"{orders} orders for 2 endpoints that failed once each")
 
 
+def test_a_job_that_kills_its_workers_is_parked(fleet, patience):
+    """Its neighbours are not punished, an operator is told, and brings it back."""
+    folder = crash_points(fleet, [(f"death{i}", "kill", step_line("poison", "make_key")) for i in range(4)])
+    workers = start(fleet, 1, folder, issue=8)
+    ids = import_endpoints(fleet, [{**internal(0), "id": "poison"}, *[internal(i, "n") for i in range(1, 6)]])
+
+    def alerts():
+        return [a for a in fleet.cli_json("alerts")["alerts"] if a["condition"] == "parked"]
+    died = run_workers(fleet, workers, lambda: job(fleet, "poison").get("where") == 3, 90 * patience)
+    said, = wait_until("the alert", alerts, 30 * patience, 0.2)
+    assert said["endpoint"] == "poison" and said["actor"] == "operator" and said["severity"] == "critical"
+    assert "ended its worker 3 times" in said["text"] and said["fix"] == "certfleet jobs retry poison"
+    listed, = [j for j in fleet.cli_json("jobs", "list")["jobs"] if j["where"] == "parked"]
+    assert listed["endpoint"] == "poison" and listed["queue"] == "issue" and listed["why"] == "lapses", listed
+    assert "poison" in fleet.cli("jobs", "list").stdout and fleet.states()["poison"] == "parked"
+    fleet.wait_states("active", ids[1:], 60 * patience)
+    assert died == 4, "once among its neighbours, then three times as a suspect"
+    fleet.cli("jobs", "retry", "poison")
+    fleet.wait_states("active", ["poison"], 60 * patience)
+    wait_until("the alert to end", lambda: not alerts(), 60 * patience, 0.2)
+    orders = all_well(fleet, ids, 2 * len(ids))
+    row("a job that kills its worker, four times", "parked after three lapses as a suspect, said with its remedy; its neighbours "
+        "go on", f"{died} workers died; alert parked opened, resolved after `jobs retry`; 6 of 6 active, {orders} orders")
+
+
 @pytest.mark.parametrize("step", ["new_order", "save_order", "finalize", "done"])
 def test_stopped_beyond_its_lease(fleet, patience, step):
     """SIGSTOP at a step, SIGCONT when another has finished: it tells the authority nothing more, and its outcome is
