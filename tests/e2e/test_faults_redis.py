@@ -136,13 +136,16 @@ def test_scripts_are_gone(fleet, patience):
     ids = import_endpoints(fleet, [internal(i, "flush") for i in range(N)])
     wait_begun(fleet, 3, patience)
     fleet.redis.command("script", "flush", "sync")
+    subscribers = int(fleet.redis.command("client", "kill", "type", "pubsub"))
     wait_begun(fleet, N // 2, patience)
     fleet.redis.command("script", "flush", "sync")
+    wait_until("all to subscribe again", lambda: fleet.redis.command("client", "list", "type", "pubsub").count("\n") + 1
+               >= subscribers, 20 * patience, 0.1)
     fleet.redis.restart()
     failed = wait_active(fleet, ids, 90 * patience)
     orders = judged(fleet, ids, N + len(failed))
-    row("Redis without its scripts (SCRIPT FLUSH twice, then a restart)", "no order more",
-        f"{orders} orders for {N} endpoints{failures(failed)}")
+    row("Redis without its scripts (SCRIPT FLUSH twice, then a restart), subscribers cut off", "no order more",
+        f"{orders} orders for {N} endpoints{failures(failed)}; {subscribers} subscribers came back")
 
 
 @pytest.mark.parametrize("fsync", ["everysec", "always"])

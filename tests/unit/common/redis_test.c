@@ -571,6 +571,54 @@ static void test_subscribe(void **state)
 	redis_server_stop(server);
 }
 
+static char *subscriber(const struct redis_server *server)
+{
+	return redis_server_cli(
+		server, "CLIENT LIST TYPE pubsub | grep -o '^id=[0-9]*' | head -n1");
+}
+
+struct cut_off {
+	const struct redis_server *server;
+	char *was;
+};
+
+static bool subscribed_anew(void *arg)
+{
+	const struct cut_off *c = arg;
+	_mem_free_ char *is = subscriber(c->server);
+
+	return is[0] && strcmp(is, c->was) != 0;
+}
+
+/* Redis cuts off subscribers alone: by hand, and for what it had to hold for them. */
+static void test_subscriber_is_cut_off(void **state)
+{
+	static const char *const cuts[] = {"CLIENT KILL TYPE pubsub",
+		"EVAL 'return redis.call(\"publish\", \"b\", (\"x\"):rep(99999))' 0"};
+	struct redis_server *server = redis_server_start(NULL);
+	struct seen s = {0};
+
+	(void)state;
+	redis_server_options(server, &s.options);
+	open_seen(&s);
+	redis_subscribe(s.redis, "b", on_message, &s);
+	await_up(&s);
+	free(redis_server_cli(server, "CONFIG SET client-output-buffer-limit 'pubsub 16384 0 0'"));
+	assert_true(loop_until(&s.loop, published, &s, SOON_MS));
+	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+		struct cut_off c = {server, subscriber(server)};
+
+		free(redis_server_cli(server, cuts[i]));
+		assert_true(loop_until(&s.loop, subscribed_anew, &c, SOON_MS));
+		free(c.was);
+		s.messages = 0;
+		assert_true(loop_until(&s.loop, published, &s, SOON_MS));
+		assert_string_equal(s.message, "b:again");
+	}
+	close_seen(&s);
+	redis_server_stop(server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -589,6 +637,7 @@ int main(void)
 		cmocka_unit_test(test_names_resolve),
 		cmocka_unit_test(test_readonly_reconnects),
 		cmocka_unit_test(test_subscribe),
+		cmocka_unit_test(test_subscriber_is_cut_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
