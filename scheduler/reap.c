@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define TICK_MS 1000
+#define TICK_MS 500 /* a killed worker's jobs shall run again within a second of their lease */
 
 struct reap {
 	uv_timer_t tick;

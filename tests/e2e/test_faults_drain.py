@@ -1,6 +1,7 @@
 """The fault table, ends that were meant: how soon a killed worker's jobs run again, a rolling restart, a second SIGTERM."""
 import re
 import signal
+import threading
 import time
 
 import pytest
@@ -37,6 +38,25 @@ def running_of(fleet, ids, worker):
     return [i for i, r in records.items() if r.get("where") == 2 and r["worker"] == worker]
 
 
+class Stalls(threading.Thread):
+    """How long this machine let somebody wait who had nothing to wait for."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.longest, self.over = 0, threading.Event()
+
+    def run(self):
+        while not self.over.is_set():
+            begin = time.monotonic()
+            time.sleep(0.01)
+            self.longest = max(self.longest, time.monotonic() - begin - 0.01)
+
+    def end(self):
+        self.over.set()
+        self.join()
+        return self.longest
+
+
 def test_a_killed_workers_jobs_run_again(fleet, patience):
     """The other stands still until then, so that all jobs are the first one's."""
     workers = start(fleet, 2, N)
@@ -46,11 +66,14 @@ def test_a_killed_workers_jobs_run_again(fleet, patience):
     killed = time.time()
     workers[0].kill()
     workers[1].signal(signal.SIGCONT)
+    stalls = Stalls()
+    stalls.start()
     orphans = running_of(fleet, ids, "jobs1")
     assert orphans
     fleet.wait_states("active", ids, 60 * patience)
     took = [min(t for t in starts(workers[1:], i) if t > killed) - killed for i in orphans]
-    assert max(took) <= LEASE_S + 1 + 3 * patience, took
+    # What the machine itself was late by comes on top, in each of the processes that the way leads through.
+    assert max(took) <= LEASE_S + 1 + 4 * stalls.end() + 2 * (patience - 1), took
     orders = all_well(fleet, ids, N + len(orphans))
     row("recovery: a worker SIGKILLed with jobs under way", f"they run again within lease + 1 s ({LEASE_S} s + 1 s)",
         f"{len(orphans)} jobs, again after {min(took):.1f} to {max(took):.1f} s; {orders} orders for {N} endpoints")
