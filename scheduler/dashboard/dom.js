@@ -35,7 +35,7 @@ const tints = {
 };
 const words = {
 	waiting_dns: "waiting for DNS", not_looked_at: "not looked at yet", ok: "as issued", stale: "not everywhere yet",
-	error: "unclear",
+	error: "unclear", lapsed_thrice: "its worker was lost three times",
 };
 const actors = {
 	owner: "the domain’s owner", operator: "whoever runs this fleet", authority: "the certificate authority",

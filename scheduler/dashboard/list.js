@@ -47,7 +47,8 @@ export async function listPage(context, query) {
 		return p;
 	};
 	const tell = (total) => { count.textContent = total ? `${several(total, "endpoint")} ${total === 1 ? "fits" : "fit"}` : ""; };
-	const moreButton = (page) => (page.next ? h("p", {class: "center more"}, h("button", {type: "button", onclick: () => load({after: page.next})}, `Show ${PAGE} more`)) : null);
+	const moreButton = (page) => (page.next ? h("p", {class: "center more"}, h("button", {type: "button", onclick: () => load({after: page.next})},
+		`Show ${Math.min(PAGE, Math.max(1, page.total - shown))} more of ${number(page.total)}`)) : null);
 	const put = (page, after) => {
 		tell(page.total);
 		results.querySelector(".more")?.remove();

@@ -16,7 +16,8 @@ function headline(status, alerts) {
 	if (bad) parts.push(`${several(bad, "endpoint")} failing, expired or given up`);
 	const tint = critical || status.states.expired ? "bad" : parts.length ? "warn" : "good";
 	const text = parts.length ? `${parts.join(", ")}.` : waiting || status.states.provisioning ? "Nothing is wrong." : "All is well: every endpoint has its certificate.";
-	return h("div", {class: `banner ${tint}`}, h("p", {}, h("strong", {}, text), " ",
+	const paused = (status.breakers || []).filter((b) => b.state === "open").map((b) => `${b.authority} (${b.way})`);
+	return h("div", {class: `banner ${tint}`}, h("p", {}, h("strong", {}, text), " ", paused.length ? [link("/workers", {}, `Paused: ${paused.join(", ")}`), ". "] : null,
 		waiting ? [link("/endpoints?state=waiting_dns", {}, `${several(waiting, "endpoint")} ${waiting === 1 ? "waits" : "wait"}`), " for the DNS of their owners."] : null));
 }
 

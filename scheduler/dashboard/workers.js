@@ -44,8 +44,25 @@ function quotaRow(q) {
 		h("td", {"data-name": "Wholly free again"}, q.free_at ? when(q.free_at) : "now"));
 }
 
+// An order at the authority, or one way of proving names, that pauses since our own canary fails there too.
+const breakerWords = {closed: ["good", "all is well"], half_open: ["warn", "being tried"], open: ["bad", "paused"]};
+const ways = {orders: "orders", "http-01": "proofs by http-01", "dns-01": "proofs by dns-01"};
+
+function breakerRow(b) {
+	const [tint, text] = breakerWords[b.state] || ["", say(b.state)];
+	return h("tr", {}, h("th", {scope: "row"}, b.authority), h("td", {"data-name": "What"}, ways[b.way] || b.way),
+		h("td", {"data-name": "State"}, h("span", {class: `state ${tint}`}, text), b.since && b.state !== "closed" ? [" since ", when(b.since)] : null),
+		h("td", {"data-name": "What the canary found"}, b.why || (b.armed ? "it passes" : "not tried of late"), b.state !== "closed" && b.canary_next ? h("div", {class: "small quiet"}, "tried again ", when(b.canary_next)) : null));
+}
+
+function breakersCard(breakers) {
+	if (!breakers?.length) return null;
+	return card("breakers", "Circuit breakers", h("table", {class: "stack"}, head("Authority", "What", "State", "What the canary found"), h("tbody", {}, breakers.map(breakerRow))));
+}
+
 export async function workersPage(context) {
-	const [{workers}, {jobs}, {quotas}, {queues}] = await Promise.all([get("/v1/workers"), get("/v1/jobs?limit=100"), get("/v1/quotas"), get("/v1/queues")]);
+	const [{workers}, {jobs}, {quotas}, {queues}, {breakers}] = await Promise.all([
+		get("/v1/workers"), get("/v1/jobs?limit=100"), get("/v1/quotas"), get("/v1/queues"), get("/v1/status")]);
 	const running = jobs.filter((j) => j.where === "running");
 	const alive = workers.filter((w) => w.alive).length;
 	return {
@@ -58,6 +75,7 @@ export async function workersPage(context) {
 				h("tbody", {}, [...workers].sort((a, b) => a.alive - b.alive || a.name.localeCompare(b.name)).map(workerRow))) : h("p", {class: "quiet"}, "None has ever run.")),
 			card("quotas", "What the authorities still take", quotas.length ? h("table", {class: "stack"}, head("Authority", "Limit", "Left now", "Wholly free again"), h("tbody", {}, quotas.map(quotaRow))) :
 				h("p", {class: "quiet"}, "The configuration sets no limits of new orders.")),
+			breakersCard(breakers),
 			jobsCard("running", "Running jobs", running, context)],
 	};
 }

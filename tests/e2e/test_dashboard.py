@@ -152,7 +152,7 @@ def test_the_same_by_keyboard_alone(screen):
         screen.emulate(dark=dark)
         assert screen.axe() == []
     screen.press(Keys.ESCAPE)
-    assert not screen.driver.find_elements(By.TAG_NAME, "dialog")
+    wait_until("the dialog to close", lambda: not screen.driver.find_elements(By.TAG_NAME, "dialog"), 10 * screen.patience)
     assert screen.focus()[1] == "Send to whoever runs your DNS …"
     unreached = screen.driver.execute_script(
         "return [...document.querySelectorAll('a[href], button, input, select, textarea, summary')]"
@@ -316,7 +316,7 @@ def test_what_was_given_up_is_tried_again(stack, base, screen):
         return True
     wait_until("its job to be put where it is parked", parked, 30 * screen.patience)
     screen.open("/workers")
-    screen.sees("Parked jobs (1)", "lapsed thrice", "Looks at DNS and endpoints", "Workers (1 of 1 alive)", "worker1")
+    screen.sees("Parked jobs (1)", "its worker was lost three times", "Looks at DNS and endpoints", "Workers (1 of 1 alive)", "worker1")
     screen.open("/endpoints/poison")
     screen.sees("certfleet gave this endpoint up")
     screen.open("/workers")
@@ -420,3 +420,13 @@ def test_nothing_moves_for_who_wants_it_still(screen):
         "return s.animationName !== 'none' || parseFloat(s.transitionDuration) > 0; }).map((e) => e.outerHTML)")
     assert moving == []
     screen.emulate()
+
+
+def test_what_would_be_wrong_would_be_seen(screen):
+    """The other tests' silence means something: a script that the policy forbids, and a control without a name, are told."""
+    screen.open("/add")
+    screen.sees("Who can reach them?")
+    screen.driver.execute_script("const s = document.createElement('script'); s.textContent = '1'; document.body.append(s);"
+                                 "document.querySelector('label[for=names]').remove()")
+    assert "names" in str(screen.axe())
+    assert any("Content Security Policy" in c for c in screen.complaints())
