@@ -53,10 +53,10 @@ class Reader:
         self.process.wait(10)
 
 
-def add(db, n, subject="noise", kind="certfleet.test"):
+def add(db, n, subject="noise", kind="certfleet.test", stream="results"):
     with db.pipeline(transaction=False) as pipe:
         for i in range(n):
-            pipe.xadd(P + "results", {"id": f"n/{i}", "type": kind, "source": "demo", "subject": subject,
+            pipe.xadd(P + stream, {"id": f"n/{i}", "type": kind, "source": "demo", "subject": subject,
                                       "time": "2026-01-01T00:00:00.000Z", "data": msgpack.packb({"V": 1})})
         pipe.execute()
 
@@ -121,6 +121,33 @@ def test_the_alert_names_the_stream_and_the_group(small, patience):
     metrics = small.schedulers[0].get("/metrics")[1]
     lost = [line for line in metrics.splitlines() if "lost" in line and 'stream="results"' in line]
     assert lost and float(lost[0].rsplit(" ", 1)[1]) > CAP, lost
+
+
+def test_the_alert_stream_is_bounded_alike(small, patience):
+    """A dead group on `alerts`: the cap holds, the loss is counted, followers are told, and it is alerted by what is left."""
+    db, stream = small.db, P + "alerts"
+    db.xgroup_create(stream, "pager", "0")
+    follower = Reader(small, "alerts", [small.program("certfleet"), "-c", small.config, "--json", "alerts", "--follow"])
+    try:
+        add(db, 1, "before", stream="alerts")
+        wait_until("it to follow", lambda: "before" in "".join(follower.lines()), 30 * patience)
+        follower.still()
+        add(db, 10 * CAP, stream="alerts")
+        wait_until("the stream to be at its cap", lambda: db.xlen(stream) < CAP + 200, 60 * patience)
+        assert int(db.hget(P + "trimmed", "alerts")) > 8 * CAP
+        follower.go_on()
+        wait_until("the gap to be told", follower.gaps, 30 * patience)
+        gap = json.loads(follower.gaps()[0])
+        assert gap["type"] == "certfleet.gap" and gap["stream"] == "alerts", gap
+    finally:
+        follower.end()
+    # The loss of `results` may be told as well: the alert names the last one.
+    wait_until("the alert to be open", lambda: [a for a in json.loads(small.cli("--json", "alerts").stdout)["alerts"]
+                                                if a["condition"] == "stream_cap"], 60 * patience)
+    metrics = small.schedulers[0].get("/metrics")[1]
+    lost = [line for line in metrics.splitlines() if "lost" in line and 'stream="alerts"' in line]
+    assert lost and float(lost[0].rsplit(" ", 1)[1]) > CAP, lost
+    db.xgroup_destroy(stream, "pager")
 
 
 def test_who_keeps_up_has_no_gap(small, readers, patience):
