@@ -71,7 +71,12 @@ const char *startup_replication(
 		return "min-replicas-to-write is 0: a primary that is cut off takes writes that "
 		       "are lost when it comes back";
 	}
-	return NULL;
+	*fix = NULL;
+	if (connected > replicas)
+		return "what is promised is on some of the replicas before it is answered: it is "
+		       "lost if these are lost together with the primary, or one with less is "
+		       "promoted for its priority";
+	return "what is promised is on every replica before it is answered: any may be promoted";
 }
 
 static void finish(struct startup *s, int err, const struct why *why)
@@ -160,12 +165,17 @@ static void got_replication(void *arg, int err, const struct reply *reply)
 	struct startup *s = arg;
 	size_t n = 0;
 	const char *text = err ? NULL : reply_str(reply, &n), *line, *fix;
+	char connected[16];
 
 	if (over(s, err) || !text)
 		return;
+	info_field(text, n, "connected_slaves", connected, sizeof connected);
 	line = startup_replication(text, n, s->replicas, s->failover, &fix);
-	if (line)
+	if (line && fix)
 		LOG(WARN, "redis_replication", LF("what", line), LF("fix", fix));
+	else if (line)
+		LOG(INFO, "redis_replication", LF("what", line), LF("connected", connected),
+			LF_INT("acknowledge", s->replicas));
 }
 
 /* A user without CONFIG is fine: then the line says less. */

@@ -19,7 +19,7 @@ int startup_version(const char *info, size_t len, struct why *why);
 const char *startup_durability(const char *info, size_t len, const char *appendfsync, bool *safe);
 
 /** What is at risk when the primary dies, or is cut off, and another is made one: one line, and in
- * *fix what to set. NULL: nothing more than was promised. replicas is redis.replicas; failover: by
+ * *fix what to set, or NULL where the line says what is promised. NULL: there is no failover. replicas is redis.replicas; failover: by
  * Sentinels or in a cluster. */
 const char *startup_replication(
 	const char *info, size_t len, uint32_t replicas, bool failover, const char **fix);

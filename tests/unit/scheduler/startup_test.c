@@ -52,6 +52,7 @@ static void risk(
 
 #define NONE    "role:master\r\nconnected_slaves:0\r\n"
 #define ONE     "role:master\r\nconnected_slaves:1\r\n"
+#define TWO     "role:master\r\nconnected_slaves:2\r\nmin_slaves_good_slaves:2\r\n"
 #define GUARDED ONE "min_slaves_good_slaves:1\r\n"
 
 static void says_what_a_failover_can_lose(void **state)
@@ -63,8 +64,24 @@ static void says_what_a_failover_can_lose(void **state)
 	risk(NONE, 0, true, "no replica is connected", "a replica");
 	risk(ONE, 0, true, "redis.replicas is 0", "redis.replicas: 1");
 	risk(ONE, 1, true, "min-replicas-to-write is 0", "min-replicas-to-write 1");
-	risk(GUARDED, 1, true, NULL, NULL);
 	risk(ONE, 1, false, NULL, NULL);
+}
+
+/* Neither is a fault: what each promises is said all the same. */
+static void says_what_is_promised(void **state)
+{
+	const char *fix = "";
+
+	(void)state;
+	assert_non_null(strstr(
+		startup_replication(GUARDED, strlen(GUARDED), 1, true, &fix), "on every replica"));
+	assert_null(fix);
+	fix = "";
+	assert_non_null(strstr(
+		startup_replication(TWO, strlen(TWO), 1, true, &fix), "on some of the replicas"));
+	assert_null(fix);
+	assert_non_null(
+		strstr(startup_replication(TWO, strlen(TWO), 2, true, &fix), "on every replica"));
 }
 
 static void says_what_can_be_lost(void **state)
@@ -83,6 +100,7 @@ int main(void)
 		cmocka_unit_test(wants_seven),
 		cmocka_unit_test(says_what_can_be_lost),
 		cmocka_unit_test(says_what_a_failover_can_lose),
+		cmocka_unit_test(says_what_is_promised),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
