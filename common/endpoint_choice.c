@@ -35,8 +35,11 @@ static void why_none(const struct endpoint *e, const struct name_verdict *n, cha
 static void why_http(
 	const struct endpoint *e, const struct name_verdict *n, bool can, char *out, size_t size)
 {
-	snprintf(out, size, "the name %s %.90s; dns-01 cannot be used: %s",
+	snprintf(out, size, "the name %s %.90s%s; dns-01 cannot be used: %s",
 		can ? "reaches" : "may reach", e->config.target,
+		n->probe.status == PROBE_WRONG   ? ", though no challenge came through"
+		: n->probe.status == PROBE_RIGHT ? ", as a challenge came through"
+						 : "",
 		n->challenge.code[0] ? means(n->challenge.code) : "CAA forbids it");
 }
 

@@ -1,5 +1,6 @@
 #include "worker/lookups.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "worker/dns/resolver.h"
 #include "worker/dns/survey.h"
@@ -46,6 +47,14 @@ static bool speaks_ipv6(const struct config *c)
 	return routed;
 }
 
+static bool hears_ipv6(void *arg)
+{
+	const struct worker *w = arg;
+	int64_t heard = survey_heard_ipv6_ms(w->survey);
+
+	return heard && clock_mono_ms() - heard < CLOCK_DAY_MS;
+}
+
 static struct addr *addresses(const struct config_addresses *from)
 {
 	struct addr *out = mem_array(from->n ? from->n : 1, sizeof *out);
@@ -77,6 +86,7 @@ void lookups_start(struct worker *w)
 		&w->loop, &(struct handshakes_options){.allowed = lookups_allowed, .arg = w});
 	w->doors = doors_new(&w->loop, &(struct doors_options){.resolver = w->resolver,
 					       .allowed = lookups_allowed,
+					       .hears_ipv6 = hears_ipv6,
 					       .arg = w,
 					       .ipv6 = surveyed.ipv6,
 					       .http_port = (uint16_t)c->edge.http_port,

@@ -182,13 +182,17 @@ def test_every_address_is_told_apart(stack, patience):
         f"{FOREIGN}:{port}": "HTTP 404 (text/html)", f"{CDN}:{port}": "the answer to the challenge"}
 
 
+def open_six(stack):
+    if "::1" not in stack.doors:
+        stack.doors["::1"] = Door("::1", stack.haproxy.http_port, passes_on((LOOPBACK, stack.worker_ports[0][0])))
+
+
 @pytest.mark.parametrize("case", FINE, ids=lambda c: c.id)
 def test_what_is_right_in_an_unusual_way_is_left_alone(stack, patience, case):
     if case.id == "fine-six":
         if not stack.zoo.six:
             pytest.skip("this machine has no ::1")
-        if "::1" not in stack.doors:
-            stack.doors["::1"] = Door("::1", stack.haproxy.http_port, passes_on((LOOPBACK, stack.worker_ports[0][0])))
+        open_six(stack)
     stack.cli("endpoint", "verify", case.id)
 
     def right():
@@ -203,10 +207,10 @@ def test_what_is_right_in_an_unusual_way_is_left_alone(stack, patience, case):
 
 
 def test_what_was_closed_and_is_open_again_is_no_finding_any_more(stack, patience):
-    """The IPv6 door was opened by now."""
     if not stack.zoo.six:
         pytest.skip("this machine has no ::1")
     case = next(c for c in WRONG if c.id == "six-closed")
+    open_six(stack)
     wait_until("the finding's end", lambda: verdict(shown(stack, case)) == "can"
                and not [f for f in shown(stack, case)["findings"] if f["code"] == case.code], 40 * patience, 0.5)
 

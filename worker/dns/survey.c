@@ -104,6 +104,11 @@ void survey_free(struct survey *s)
 	free(s);
 }
 
+int64_t survey_heard_ipv6_ms(const struct survey *s)
+{
+	return s->heard_ipv6_ms;
+}
+
 size_t survey_zones(const struct survey *s)
 {
 	return survey_cache_n(s->cache);

@@ -48,6 +48,9 @@ struct survey *survey_new(uv_loop_t *loop, struct dns_exchanger *x, struct resol
 	const struct survey_options *options);
 /** All looks must be over. NULL is a no-op. */
 void survey_free(struct survey *s);
+/** When a name server last answered by IPv6, by the monotonic clock; 0: never. That a host has a
+ * way to it does not say that anything comes back. */
+int64_t survey_heard_ipv6_ms(const struct survey *s);
 /** Zones in the cache of delegations. */
 size_t survey_zones(const struct survey *s);
 

@@ -106,6 +106,8 @@ static void on_result(void *arg, const struct dns_result *r)
 	q->exchange = NULL;
 	if (r->status != DNS_CANCELED)
 		gate_note(q->s->gate, &q->server, !silent || r->tcp, survey_now(q->s));
+	if (r->status != DNS_CANCELED && !silent && q->server.sa.sa_family == AF_INET6)
+		q->s->heard_ipv6_ms = survey_now(q->s);
 	if (r->status == DNS_TIMEOUT && !q->again) {
 		q->again = true;
 		if (send_or_wait(q))

@@ -107,6 +107,7 @@ struct survey {
 	bool (*allowed)(void *arg, const struct addr *a);
 	void *arg;
 	bool ipv6;
+	int64_t heard_ipv6_ms;
 	uint16_t port;
 	int64_t try_ms;
 	struct gate *gate;

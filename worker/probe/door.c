@@ -19,7 +19,8 @@ struct doors {
 	struct http_client *client;
 	struct list waiting, live;
 	unsigned live_n;
-	uv_idle_t soon; /* runs while something may begin */
+	bool heard_ipv6; /* a connection was made by it */
+	uv_idle_t soon;  /* runs while something may begin */
 };
 
 struct door {
@@ -313,6 +314,19 @@ static bool is_ours(int os_error)
 	       os_error == ENFILE || os_error == ENOBUFS;
 }
 
+static bool is_ipv6(const struct door *d)
+{
+	return d->candidates[d->candidate].sa.sa_family == AF_INET6;
+}
+
+/* A way that leads nowhere is found out by nothing ever coming back. */
+static bool is_deaf(const struct door *d)
+{
+	const struct doors_options *o = &d->set->options;
+
+	return is_ipv6(d) && !d->set->heard_ipv6 && o->hears_ipv6 && !o->hears_ipv6(o->arg);
+}
+
 static void take_failure(struct door *d, const struct http_answer *a)
 {
 	char at[128];
@@ -323,6 +337,8 @@ static void take_failure(struct door *d, const struct http_answer *a)
 		end(d, DOOR_NO_WAY, "no way there from here");
 	else if (!a->connected && a->os_error == ECONNREFUSED)
 		end(d, DOOR_REFUSED, "connection refused%s", at);
+	else if (!a->connected && is_deaf(d))
+		end(d, DOOR_NO_WAY, "no connection, but nothing answers us by IPv6");
 	else if (!a->connected && a->os_error && a->os_error != ETIMEDOUT &&
 		 a->os_error != EINPROGRESS)
 		end(d, DOOR_TIMEOUT, "%.60s%s", strerror(a->os_error), at);
@@ -342,6 +358,7 @@ static void on_answer(void *arg, const struct http_answer *a)
 	bool spoke = a->status && (!a->err || a->err == CF_ETOOBIG);
 
 	d->request = NULL;
+	d->set->heard_ipv6 = d->set->heard_ipv6 || (a->connected && is_ipv6(d));
 	if (spoke)
 		take_answer(d, a);
 	else if (!a->connected && d->candidate + 1 < d->candidates_n) {

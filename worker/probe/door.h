@@ -34,6 +34,8 @@ struct resolver;
 struct doors_options {
 	struct resolver *resolver;                        /* borrowed: for names in redirects */
 	bool (*allowed)(void *arg, const struct addr *a); /* NULL: !addr_unsafe() */
+	/** Something was heard by IPv6 lately: else silence there is ours. NULL: it is. */
+	bool (*hears_ipv6)(void *arg);
 	void *arg;
 	bool ipv6;                      /* this host speaks it */
 	uint16_t http_port, https_port; /* where ports 80 and 443 are; 0: there */

@@ -384,6 +384,7 @@ static void addresses(void **state)
 		assert_int_equal(r.verdict.traffic.status, RECORD_WRONG);
 		assert_int_equal(r.verdict.http01, VERDICT_UNSURE);
 		says(found(rows[i].code), NAME);
+		says(found(rows[i].code), "is no address that the internet can reach: ");
 		/* What depends on addresses stays unsure. */
 		look_again(CLOCK_HOUR_MS);
 		assert_int_equal(r.verdict.http01, VERDICT_UNSURE);

@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -83,6 +84,7 @@ struct world {
 	struct resolver *resolver;
 	struct doors *doors;
 	struct addr at;
+	uint16_t port;
 	char request[4096];
 	int requests, connections;
 };
@@ -92,7 +94,16 @@ static bool loopback_one(void *arg, const struct addr *a)
 	char text[ADDR_TEXT_SIZE];
 
 	(void)arg;
-	return !strcmp(addr_format_host(a, text), "127.0.0.1");
+	addr_format_host(a, text);
+	return !strcmp(text, "127.0.0.1") || !strcmp(text, "::1");
+}
+
+static bool hears;
+
+static bool hears_ipv6(void *arg)
+{
+	(void)arg;
+	return hears;
 }
 
 /* --- the server */
@@ -200,10 +211,13 @@ static int set_up(void **state)
 		&w->loop, w->x, &(struct resolver_options){.servers = &dns, .n_servers = 1});
 	w->doors = doors_new(&w->loop, &(struct doors_options){.resolver = w->resolver,
 					       .allowed = loopback_one,
+					       .hears_ipv6 = hears_ipv6,
+					       .ipv6 = true,
 					       .http_port = ntohs(a.sin_port),
 					       .https_port = 1,
 					       .max = 4,
 					       .timeout_ms = 1500});
+	w->port = ntohs(a.sin_port);
 	addr_parse("127.0.0.1", 7, &w->at, NULL);
 	*state = w;
 	return 0;
@@ -348,11 +362,53 @@ static void cancelled_ones_say_nothing(void **state)
 		assert_int_equal(s[i].calls, i == 5);
 }
 
+/* A listener whose queue is full drops what else would come: -1 if there is no ::1. */
+static int listen_deaf(const struct addr *at, int callers[2])
+{
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, &at->sa, addr_len(at)) || listen(fd, 0)) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	for (int i = 0; i < 2; i++) {
+		callers[i] = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		connect(callers[i], &at->sa, addr_len(at));
+	}
+	return fd;
+}
+
+/* Silence by IPv6 is the other's only if something was ever heard by it. */
+static void silence_by_ipv6_may_be_ours(void **state)
+{
+	struct world *w = *state;
+	struct seen s[2] = {0};
+	int callers[2], fd;
+
+	addr_parse("::1", w->port, &w->at, NULL);
+	fd = listen_deaf(&w->at, callers);
+	if (fd < 0)
+		skip();
+	for (int i = 0; i < 2; i++) {
+		hears = i;
+		look(w, "right.example", &s[i]);
+		assert_true(loop_until_count(&w->loop, &s[i].calls, 1, PATIENT_MS));
+	}
+	assert_int_equal(s[0].r.end, DOOR_NO_WAY);
+	assert_int_equal(s[1].r.end, DOOR_TIMEOUT);
+	assert_non_null(strstr(s[1].r.what, "no connection in 1 s"));
+	close(fd);
+	close(callers[0]);
+	close(callers[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_kind_of_door, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_asked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(silence_by_ipv6_may_be_ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cancelled_ones_say_nothing, set_up, tear_down),
 	};
 
