@@ -222,27 +222,23 @@ void v1_handle(struct v1 *v, struct httpd_request *r)
 
 /* --- queries, a step each turn of the loop */
 
+/* One step of the call that came first: the loop stands still no longer however many wait, and
+ * nobody's answer is later for those that came after. */
 static void on_work(uv_idle_t *work)
 {
 	struct v1 *v = work->data;
-	struct v1_call *ready = NULL;
-	bool more = false;
+	struct v1_call *first = NULL;
+	void (*done)(struct v1_call *);
 
-	for (struct v1_call *c = v->calls; c; c = c->next) {
-		if (!c->query || !c->queried)
-			continue;
-		if (!ready && index_query_step(c->query, QUERY_ROWS))
-			ready = c;
-		else
-			more = true;
-	}
-	if (ready) {
-		void (*done)(struct v1_call *) = mem_steal(ready->queried);
-
-		done(ready);
-	}
-	if (!more && !ready)
+	for (struct v1_call *c = v->calls; c; c = c->next)
+		if (c->query && c->queried)
+			first = c; /* the newest is the head */
+	if (!first) {
 		uv_idle_stop(work);
+	} else if (index_query_step(first->query, QUERY_ROWS)) {
+		done = mem_steal(first->queried);
+		done(first);
+	}
 }
 
 void v1_query(struct v1_call *c, struct index_query *q, void (*done)(struct v1_call *c))

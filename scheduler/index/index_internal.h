@@ -74,3 +74,6 @@ static inline const char *index_id(const struct index *x, uint32_t slot)
 
 /** Where the id is in order, or would be. */
 size_t index_position(const struct index *x, const char *id, bool *there);
+
+/** Where needle begins in hay, NULL: nowhere. len is not 0. */
+const char *index_find(const char *hay, size_t n, const char *needle, size_t len);
