@@ -13,6 +13,7 @@ FLAVOUR ?= release
 B       := build/$(FLAVOUR)
 PREFIX  ?= /usr/local
 PYTHON  := /usr/bin/python3
+DATE    := $(shell git log -1 --format=%cs 2>/dev/null)
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 Q       := $(if $(V),,@)
 ifeq ($(origin CC),default)
@@ -75,10 +76,13 @@ LIBAID    := $(B)/libtestaid.a
 BINARIES := $(if $(wildcard worker/main.c),$(B)/certfleet-worker) \
 	$(if $(wildcard scheduler/main.c),$(B)/certfleet-scheduler) \
 	$(if $(wildcard scheduler/cli/main.c),$(B)/certfleet)
+# What the command line says of itself.
+MAN         := $(addprefix $(B)/man/,certfleet.1 certfleet.yaml.5 certfleet-scheduler.8 certfleet-worker.8)
+COMPLETIONS := $(addprefix $(B)/completion/,bash zsh fish)
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
-# tests/bench/x_bench.c measures one thing; what is called otherwise is run by a .py there.
-BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+# tests/bench/x_bench.c measures one thing, x_driver.c is run by a .py there, x_world.c is what a driver works on.
+BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*_bench.c tests/bench/*_driver.c))
 # tests/aid/x.c is preloaded into our programs by end-to-end tests.
 AID_SO    := $(patsubst %.c,$(B)/%.so,$(wildcard tests/aid/*.c))
 
@@ -90,7 +94,7 @@ AID_SO    := $(patsubst %.c,$(B)/%.so,$(wildcard tests/aid/*.c))
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
-all: $(LIBCOMMON) $(LIBWORKER) $(LIBSCHED) $(BINARIES) ## build the three programs into build/$(FLAVOUR)/
+all: $(LIBCOMMON) $(LIBWORKER) $(LIBSCHED) $(BINARIES) $(MAN) $(COMPLETIONS) ## build the three programs into build/$(FLAVOUR)/
 
 deps: ## install what is needed to build and test (Debian 12, 13), and fetch what Debian 12 has too old
 	$(Q)deploy/deps.sh build
@@ -190,6 +194,10 @@ install: all ## install to $(DESTDIR)$(PREFIX)
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin
 	$(Q)for u in deploy/systemd/*.service; do [ ! -e "$$u" ] || \
 		sed 's,@PREFIX@,$(PREFIX),g' "$$u" > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename "$$u"); done
+	$(Q)for m in $(MAN); do install -D -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
+	install -D -m 644 $(B)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/certfleet
+	install -D -m 644 $(B)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_certfleet
+	install -D -m 644 $(B)/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/certfleet.fish
 	cp -R config deploy/edge deploy/subscribers $(DESTDIR)$(PREFIX)/share/certfleet
 
 dist: ## make a source archive of HEAD
@@ -228,6 +236,11 @@ $(B)/certfleet-scheduler: $(call obj,scheduler/main.c) $(LIBSCHED) $(LIBCOMMON)
 $(B)/certfleet: $(call obj,scheduler/cli/main.c) $(LIBSCHED) $(LIBCOMMON)
 	$(call link)
 
+$(B)/man/%: $(B)/certfleet config/certfleet.yaml
+	$(Q)mkdir -p $(@D) && $< manual $(@F) --example config/certfleet.yaml --date "$(DATE)" > $@
+$(B)/completion/%: $(B)/certfleet
+	$(Q)mkdir -p $(@D) && $< completion $(@F) > $@
+
 $(B)/tests/unit/common/%_test: $(B)/obj/tests/unit/common/%_test.o $(LIBAID) $(LIBCOMMON)
 	$(call link,$(TEST_LIBS))
 $(B)/tests/unit/worker/%_test: $(B)/obj/tests/unit/worker/%_test.o $(LIBAID) $(LIBWORKER) $(LIBCOMMON)
@@ -238,6 +251,8 @@ $(B)/tests/unit/scheduler/%_test: $(B)/obj/tests/unit/scheduler/%_test.o $(LIBAI
 FUZZ_MAIN := $(if $(filter fuzz,$(FLAVOUR)),,$(call obj,tests/fuzz/replay.c))
 $(B)/tests/fuzz/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.o $(FUZZ_MAIN) $(LIBWORKER) $(LIBSCHED) $(LIBCOMMON)
 	$(call link,$(if $(FUZZ_MAIN),,-fsanitize=fuzzer))
+$(B)/tests/bench/fleet_driver: $(call obj,tests/bench/fleet_driver.c tests/bench/fleet_world.c) $(LIBCOMMON)
+	$(call link)
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(LIBWORKER) $(LIBSCHED) $(LIBCOMMON)
 	$(call link)
 

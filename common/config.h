@@ -316,6 +316,18 @@ int config_redis_options(
  */
 void config_print_effective(const struct config *c, struct buf *out);
 
+/** One key of the schema, for documentation. Borrowed. */
+struct config_key {
+	const char *path;     /* "redis.tls.ca_file", "authorities[].name" */
+	const char *expected; /* "a host name"; NULL: a section */
+	const char *fallback; /* NULL: none */
+	uint32_t list;        /* > 0: a list of at most so many */
+	bool required, secret;
+};
+typedef void config_key_fn(void *arg, const struct config_key *key);
+/** All keys, in the order of the schema. */
+void config_each_key(config_key_fn *fn, void *arg);
+
 /** What redis says of where it is, for people: "redis://…", "sentinel certfleet", "cluster". */
 const char *config_redis_where(const struct config *c, char *buf, size_t size);
 /** The authority of that name, NULL if there is none. */

@@ -1,5 +1,6 @@
 #include "common/config_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define STEP ((size_t)2) /* columns a level */
@@ -105,4 +106,42 @@ static void print_rows(
 void config_print_effective(const struct config *c, struct buf *out)
 {
 	print_rows(config_rows, c, 0, out);
+}
+
+/* --- the schema, for documentation */
+
+static void tell_key(const struct config_row *row, const char *path, config_key_fn *fn, void *arg)
+{
+	char expected[512];
+	struct config_key key = {.path = path,
+		.expected = row->type == TYPE_SECTION
+				    ? NULL
+				    : value_expected(row, expected, sizeof expected),
+		.fallback = row->fallback,
+		.list = row->list,
+		.required = row->required,
+		.secret = row->secret};
+
+	fn(arg, &key);
+}
+
+static void tell_rows(
+	const struct config_row *rows, const char *above, config_key_fn *fn, void *arg)
+{
+	for (const struct config_row *row = rows; row->key; row++) {
+		char path[128];
+
+		snprintf(path, sizeof path, "%s%s%s", above, above[0] ? "." : "", row->key);
+		tell_key(row, path, fn, arg);
+		if (row->type != TYPE_SECTION)
+			continue;
+		if (row->list)
+			snprintf(path + strlen(path), sizeof path - strlen(path), "[]");
+		tell_rows(row->rows, path, fn, arg);
+	}
+}
+
+void config_each_key(config_key_fn *fn, void *arg)
+{
+	tell_rows(config_rows, "", fn, arg);
 }

@@ -24,7 +24,7 @@ packages=(
     make gcc libc6-dev pkg-config python3 openssl curl
     libcurl4-openssl-dev libssl-dev libyaml-dev libjansson-dev libuv1-dev libldns-dev libmicrohttpd-dev libidn2-dev
     libpsl-dev publicsuffix ca-certificates libcmocka-dev
-    redis-server redis-tools knot knot-dnsutils unbound haproxy bind9-dnsutils procps
+    redis-server redis-tools knot knot-dnsutils unbound haproxy bind9-dnsutils procps mandoc
     python3-redis python3-msgpack python3-pytest python3-pytest-xdist python3-yaml
 )
 test_packages=(prometheus-alertmanager chromium chromium-driver python3-selenium fonts-dejavu-core)

@@ -149,6 +149,11 @@ size_t access_tokens_n(const struct access_tokens *t)
 	return t ? t->n : 0;
 }
 
+const struct access_identity *access_tokens_at(const struct access_tokens *t, size_t i)
+{
+	return &t->items[i].who;
+}
+
 const struct access_identity *access_tokens_find(const struct access_tokens *t, const char *token)
 {
 	const struct access_identity *found = NULL;

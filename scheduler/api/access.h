@@ -43,6 +43,7 @@ int access_tokens_parse(const char *text, size_t len, struct access_tokens **out
 /** NULL is a no-op. */
 void access_tokens_free(struct access_tokens *t);
 size_t access_tokens_n(const struct access_tokens *t);
+const struct access_identity *access_tokens_at(const struct access_tokens *t, size_t i);
 /** The identity of a bearer token, or NULL. Takes the same time for all. */
 const struct access_identity *access_tokens_find(const struct access_tokens *t, const char *token);
 /** By name: a session whose token was taken out of the file is over. */

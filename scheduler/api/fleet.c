@@ -6,6 +6,7 @@
 #include "common/str.h"
 #include "scheduler/api/v1_internal.h"
 #include "scheduler/cli/facts.h"
+#include "scheduler/cli/quotas.h"
 #include "scheduler/cli/stream.h"
 #include "scheduler/cli/words.h"
 
@@ -337,15 +338,12 @@ static json_t *read_quota(struct v1_call *c, const char *key, const struct reply
 	const struct config_authority *a = config_authority(c->v1->o.config, key);
 	const struct config_rate *rate = &a->limits.new_orders;
 	int64_t free_ms = number_of(reply), now = clock_wall_ms();
-	int64_t owed = free_ms > now ? free_ms - now : 0;
-	int64_t used = (owed * rate->count + rate->window_ms - 1) / rate->window_ms;
 
-	if (used > rate->count)
-		used = rate->count;
 	return json_pack("{s:s s:s s:I s:I s:I s:o}", "authority", a->name, "limit", "new_orders",
 		"burst", (json_int_t)rate->count, "window_seconds",
-		(json_int_t)(rate->window_ms / 1000), "left", (json_int_t)(rate->count - used),
-		"free_at", json_time(free_ms > now ? free_ms : 0));
+		(json_int_t)(rate->window_ms / 1000), "left",
+		(json_int_t)quotas_left(rate, free_ms, now), "free_at",
+		json_time(free_ms > now ? free_ms : 0));
 }
 
 void v1_quotas(struct v1_call *c)

@@ -141,6 +141,8 @@ void cli_help_overview(const struct view *view, struct buf *out);
 void cli_help_group(const struct view *view, const char *group, struct buf *out);
 void cli_help_command(const struct view *view, const struct cli_command *command, struct buf *out);
 void cli_usage_line(const struct cli_command *command, struct buf *out);
+/** What it says of an option: its help, choices and default. */
+void cli_option_text(const struct cli_option *o, struct buf *out);
 
 /* Speaking (cli.c). */
 
@@ -192,6 +194,7 @@ int cmd_endpoint_import(struct cli *cli, const struct cli_args *args);
 int cmd_endpoint_list(struct cli *cli, const struct cli_args *args);
 int cmd_endpoint_show(struct cli *cli, const struct cli_args *args);
 int cmd_endpoint_wait(struct cli *cli, const struct cli_args *args);
+int cmd_endpoint_update(struct cli *cli, const struct cli_args *args);
 int cmd_endpoint_verify(struct cli *cli, const struct cli_args *args);
 int cmd_endpoint_renew(struct cli *cli, const struct cli_args *args);
 int cmd_endpoint_revoke(struct cli *cli, const struct cli_args *args);
@@ -211,10 +214,19 @@ int cmd_jobs_list(struct cli *cli, const struct cli_args *args);
 int cmd_jobs_show(struct cli *cli, const struct cli_args *args);
 int cmd_jobs_retry(struct cli *cli, const struct cli_args *args);
 int cmd_jobs_cancel(struct cli *cli, const struct cli_args *args);
+int cmd_link_new(struct cli *cli, const struct cli_args *args);
+int cmd_link_list(struct cli *cli, const struct cli_args *args);
+int cmd_link_revoke(struct cli *cli, const struct cli_args *args);
+int cmd_token_new(struct cli *cli, const struct cli_args *args);
+int cmd_token_list(struct cli *cli, const struct cli_args *args);
+int cmd_token_revoke(struct cli *cli, const struct cli_args *args);
+int cmd_quotas(struct cli *cli, const struct cli_args *args);
 int cmd_workers(struct cli *cli, const struct cli_args *args);
 int cmd_status(struct cli *cli, const struct cli_args *args);
 int cmd_audit(struct cli *cli, const struct cli_args *args);
 int cmd_explain(struct cli *cli, const struct cli_args *args);
 int cmd_config_check(struct cli *cli, const struct cli_args *args);
 int cmd_config_show(struct cli *cli, const struct cli_args *args);
+int cmd_completion(struct cli *cli, const struct cli_args *args);
+int cmd_manual(struct cli *cli, const struct cli_args *args);
 int cmd_version(struct cli *cli, const struct cli_args *args);

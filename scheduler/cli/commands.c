@@ -92,6 +92,21 @@ const struct cli_command cli_commands[] = {
 		.about = "Looks again and again until each endpoint has the state, and says every "
 			 "change. Ends early "
 			 "when waiting cannot help: an endpoint that is parked needs an operator."},
+	{.name = "endpoint update",
+		.args = "ID [NAME...]",
+		.args_min = 1,
+		.args_max = 101,
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_endpoint_update,
+		.options = options_update,
+		.examples = examples_update,
+		.status = STATUS_ASK,
+		.brief = "change its names, target, authority or key",
+		.about = "Only what is given changes; id and tenant stay. NAMEs are all names that "
+			 "it has "
+			 "from now on, not only the new ones. Where the certificate depends on the "
+			 "change a new one is ordered, and the old one stays served until it is "
+			 "there."},
 	{.name = "endpoint verify",
 		.args = "ID...",
 		.args_min = 1,
@@ -284,6 +299,65 @@ const struct cli_command cli_commands[] = {
 		.about = "The events of the results stream: certificates issued, renewed and "
 			 "revoked, failures, "
 			 "changes of state and of DNS, and answers to requests."},
+	{.name = "link new",
+		.args = "ID",
+		.args_min = 1,
+		.args_max = 1,
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_link_new,
+		.options = options_link,
+		.examples = examples_link,
+		.brief = "a link that shows a customer one endpoint",
+		.about = "For whoever runs the domain's DNS: the page with the records to create, "
+			 "to "
+			 "read alone, until the link ends or is revoked. Its secret is shown once, "
+			 "stands behind \"#\", and can be exchanged once."},
+	{.name = "link list",
+		.args = "ID",
+		.args_min = 1,
+		.args_max = 1,
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_link_list,
+		.brief = "the links to an endpoint that are alive",
+		.about = "Each by the first digits of its hash, with the time when it ends."},
+	{.name = "link revoke",
+		.args = "ID [LINK]",
+		.args_min = 1,
+		.args_max = 2,
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_link_revoke,
+		.brief = "end the links to an endpoint now",
+		.about = "All of them, or the one that begins with LINK. Pages that were opened by "
+			 "them end too."},
+	{.name = "token new",
+		.args = "NAME",
+		.args_min = 1,
+		.args_max = 1,
+		.needs = CLI_NEEDS_CONFIG,
+		.run = cmd_token_new,
+		.options = options_token_new,
+		.examples = examples_token,
+		.brief = "make a token for the HTTP API",
+		.about =
+			"Adds a line to the tokens file and prints the token, once: the file holds "
+			"only its hash."},
+	{.name = "token list",
+		.args = "",
+		.needs = CLI_NEEDS_CONFIG,
+		.run = cmd_token_list,
+		.options = options_token,
+		.brief = "the tokens of the HTTP API, and what each may do",
+		.about = "From the tokens file of the configuration."},
+	{.name = "token revoke",
+		.args = "NAME",
+		.args_min = 1,
+		.args_max = 1,
+		.needs = CLI_NEEDS_CONFIG,
+		.run = cmd_token_revoke,
+		.options = options_token,
+		.brief = "take a token out of the tokens file",
+		.about = "Its line is removed. Schedulers that run know it until they are "
+			 "restarted; sessions that it opened end then too."},
 	{.name = "jobs list",
 		.args = "",
 		.needs = CLI_NEEDS_REDIS,
@@ -334,6 +408,15 @@ const struct cli_command cli_commands[] = {
 		.about = "Each worker with its last beat, its slots in use, its roles and "
 			 "responders. One that is "
 			 "silent has ended or lost Redis; its jobs go to others."},
+	{.name = "quotas",
+		.args = "",
+		.needs = CLI_NEEDS_REDIS,
+		.run = cmd_quotas,
+		.brief = "how many new orders each authority still takes",
+		.about = "Of the limit new_orders in the configuration, as the fleet's own ledger "
+			 "has "
+			 "it. Orders above it wait for their turn, and each endpoint says until "
+			 "when."},
 	{.name = "status",
 		.args = "",
 		.needs = CLI_NEEDS_REDIS,
@@ -384,6 +467,29 @@ const struct cli_command cli_commands[] = {
 		.brief = "print every setting with the value in force",
 		.about = "As YAML that reads back to the same configuration. Secrets are in files "
 			 "and are not shown."},
+	{.name = "completion",
+		.args = "SHELL",
+		.args_min = 1,
+		.args_max = CLI_ANY,
+		.needs = CLI_NEEDS_NOTHING,
+		.run = cmd_completion,
+		.examples = examples_completion,
+		.brief = "print the script by which a shell completes commands",
+		.about = "For bash, zsh or fish; \"make install\" puts them where the shells "
+			 "look. Commands, options, choices, codes and the first 50 ids that begin "
+			 "as typed are completed. The scripts ask \"certfleet completion words "
+			 "-- WORD...\", which prints what could follow."},
+	{.name = "manual",
+		.args = "[PAGE]",
+		.args_max = 1,
+		.needs = CLI_NEEDS_NOTHING,
+		.run = cmd_manual,
+		.options = options_manual,
+		.examples = examples_manual,
+		.brief = "print a manual page",
+		.about = "As man(1) reads it: certfleet.1, certfleet-scheduler.8, "
+			 "certfleet-worker.8 or certfleet.yaml.5. \"make install\" installs "
+			 "them."},
 	{.name = "version",
 		.args = "",
 		.needs = CLI_NEEDS_NOTHING,

@@ -45,7 +45,7 @@ static void option_head(const struct cli_option *o, struct buf *out)
 		buf_addf(out, " %s", o->arg);
 }
 
-static void option_text(const struct cli_option *o, struct buf *out)
+void cli_option_text(const struct cli_option *o, struct buf *out)
 {
 	buf_adds(out, o->help);
 	if (o->choices != NULL) {
@@ -64,7 +64,7 @@ static void options(const struct view *view, const struct cli_option *table, str
 		_buf_release_ struct buf text = BUF_INIT(4096);
 		_buf_release_ struct buf title = BUF_INIT(256);
 		option_head(o, &title);
-		option_text(o, &text);
+		cli_option_text(o, &text);
 		buf_adds(out, "  ");
 		term_tint(out, view, TINT_BOLD, "%s", buf_cstr(&title));
 		buf_addc(out, '\n');
