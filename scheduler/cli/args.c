@@ -426,3 +426,13 @@ const char *cli_global(const struct cli_args *args, const char *name)
 {
 	return args->globals[row_of(cli_globals, name)];
 }
+
+int64_t cli_global_ms(const struct cli_args *args, const char *name)
+{
+	size_t row = row_of(cli_globals, name);
+	const char *given = args->globals[row];
+	int64_t ms = 0;
+
+	(void)parse_wait(given && *given ? given : cli_globals[row].fallback, &ms);
+	return ms;
+}

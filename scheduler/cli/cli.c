@@ -331,9 +331,15 @@ static int run(struct cli *cli, const struct cli_args *args)
 		fputs(buf_cstr(&text), cli->err);
 		return CLI_USAGE;
 	}
+	bool watch = cli_global(args, "watch") != NULL;
+	if (watch && !args->command->watch) {
+		cli_fail(cli, "--watch: \"%s\" shows nothing that changes", args->command->name);
+		return CLI_USAGE;
+	}
 	int status = prepare(cli, args->command->needs);
 	if (status == CLI_DONE)
-		status = args->command->run(cli, args);
+		status = watch ? cli_watch(cli, args, cli_global_ms(args, "watch"))
+			       : args->command->run(cli, args);
 	cli_progress_end(cli);
 	redis_sync_close(cli->redis);
 	config_free(cli->config);

@@ -73,7 +73,11 @@ struct cli_command {
 	int (*run)(struct cli *cli, const struct cli_args *args);
 	size_t args_min, args_max;
 	enum cli_needs needs;
+	bool watch; /* --watch may be given */
 };
+
+/** Runs the command again and again, and shows what changes, until a signal comes (watch.c). */
+int cli_watch(struct cli *cli, const struct cli_args *args, int64_t every_ms);
 
 /** Every command, in the order of `certfleet help`; ends with a row without a name. */
 extern const struct cli_command cli_commands[];
@@ -131,6 +135,7 @@ bool cli_flag(const struct cli_args *args, const char *name);
 int64_t cli_arg_ms(const struct cli_args *args, const char *name);
 uint64_t cli_arg_number(const struct cli_args *args, const char *name);
 const char *cli_global(const struct cli_args *args, const char *name);
+int64_t cli_global_ms(const struct cli_args *args, const char *name);
 /** The command of that name ("endpoint add"), NULL if none. */
 const struct cli_command *cli_command_find(const char *name);
 /** The nearest of the candidates, if near enough to be what was meant; else NULL. */

@@ -54,6 +54,7 @@ const struct cli_command cli_commands[] = {
 			 "      profile: classic\n"
 			 "      key_type: ecdsa-p256"},
 	{.name = "endpoint list",
+		.watch = true,
 		.args = "[TEXT]",
 		.args_max = 1,
 		.needs = CLI_NEEDS_REDIS,
@@ -65,6 +66,7 @@ const struct cli_command cli_commands[] = {
 			 "or names contain "
 			 "it."},
 	{.name = "endpoint show",
+		.watch = true,
 		.args = "ID...",
 		.args_min = 1,
 		.args_max = CLI_ANY,
@@ -160,6 +162,7 @@ const struct cli_command cli_commands[] = {
 			 "revoked and not "
 			 "renewed. Edges keep their file until somebody deletes it."},
 	{.name = "records",
+		.watch = true,
 		.args = "ID...",
 		.args_min = 1,
 		.args_max = CLI_ANY,
@@ -227,6 +230,7 @@ const struct cli_command cli_commands[] = {
 			 "the files stay as they are; it is tried again every few seconds. Only "
 			 "one agent keeps a folder."},
 	{.name = "alerts",
+		.watch = true,
 		.args = "",
 		.needs = CLI_NEEDS_REDIS,
 		.run = cmd_alerts,
@@ -359,6 +363,7 @@ const struct cli_command cli_commands[] = {
 		.about = "Its line is removed. Schedulers that run know it until they are "
 			 "restarted; sessions that it opened end then too."},
 	{.name = "jobs list",
+		.watch = true,
 		.args = "",
 		.needs = CLI_NEEDS_REDIS,
 		.run = cmd_jobs_list,
@@ -401,6 +406,7 @@ const struct cli_command cli_commands[] = {
 			 "job back. What the "
 			 "endpoint needs does not go away: the job will run again."},
 	{.name = "workers",
+		.watch = true,
 		.args = "",
 		.needs = CLI_NEEDS_REDIS,
 		.run = cmd_workers,
@@ -409,6 +415,7 @@ const struct cli_command cli_commands[] = {
 			 "responders. One that is "
 			 "silent has ended or lost Redis; its jobs go to others."},
 	{.name = "quotas",
+		.watch = true,
 		.args = "",
 		.needs = CLI_NEEDS_REDIS,
 		.run = cmd_quotas,
@@ -418,6 +425,7 @@ const struct cli_command cli_commands[] = {
 			 "it. Orders above it wait for their turn, and each endpoint says until "
 			 "when."},
 	{.name = "status",
+		.watch = true,
 		.args = "",
 		.needs = CLI_NEEDS_REDIS,
 		.run = cmd_status,

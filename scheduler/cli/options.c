@@ -25,6 +25,14 @@ const struct cli_option cli_globals[] = {
 		.letter = 'q',
 		.kind = CLI_SWITCH,
 		.help = "No hints and no progress, only answers and errors."},
+	{.name = "watch",
+		.arg = "DURATION",
+		.kind = CLI_DURATION_OPT,
+		.fallback = "2s",
+		.help = "Look again and again, until Ctrl-C: lists, pages and numbers. On a "
+			"terminal "
+			"the answer is drawn in place; else it is given once, and then each change "
+			"on a line (with --json a document)."},
 	{.name = "help", .letter = 'h', .kind = CLI_SWITCH, .help = "Explain the command."},
 	{.name = "version", .kind = CLI_SWITCH, .help = "Say the version."},
 	END_OPTION,

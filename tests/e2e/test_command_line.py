@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 import urllib.error
@@ -173,3 +174,53 @@ def test_update(fleet):
     shown = fleet.cli_json("endpoint", "show", "blog")
     assert shown["names"] == ["blog.example.test", "www.blog.example.test"] and shown["key_type"] == "rsa-2048"
     assert fleet.cli("endpoint", "update", "blgo", "--target", "x.test", check=False).returncode == 1
+
+
+def watching(fleet, *args, tty=False):
+    """A process that watches, and the file that it writes to."""
+    argv = [fleet.program("certfleet"), "-c", fleet.config, *args, "--watch=200ms"]
+    if not tty:
+        p = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return p, p.stdout.fileno()
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen(argv, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    os.close(theirs)
+    return p, ours
+
+
+def read_until(fd, text, seconds, seen=""):
+    deadline = time.monotonic() + seconds
+    while text not in seen:
+        assert time.monotonic() < deadline, seen
+        if select.select([fd], [], [], 0.2)[0]:
+            seen += os.read(fd, 65536).decode(errors="replace")
+    return seen
+
+
+def stop(p):
+    p.send_signal(signal.SIGINT)
+    return p.wait(20)
+
+
+def test_watch_says_each_change_on_a_line(fleet, patience):
+    p, fd = watching(fleet, "endpoint", "list")
+    seen = read_until(fd, "shore", 20 * patience)
+    fleet.cli("endpoint", "update", "shore", "--target", "other.platform.test")
+    seen = read_until(fd, "endpoints[shore].target: ingress.platform.test -> other.platform.test\n", 20 * patience, seen)
+    assert "\033" not in seen and stop(p) == 0
+    p, fd = watching(fleet, "--json", "endpoint", "show", "shore")
+    seen = read_until(fd, "}\n", 20 * patience)
+    fleet.cli("endpoint", "update", "shore", "--target", "third.platform.test")
+    seen = read_until(fd, "third.platform.test", 20 * patience, seen)
+    seen = read_until(fd, '"what":"shore.generation"', 20 * patience, seen)
+    assert stop(p) == 0
+    for line in seen[seen.rindex("\n}") + 2:].strip().splitlines():
+        assert set(json.loads(line)) == {"time", "what", "from", "to"}
+
+
+def test_watch_draws_in_place(fleet, patience):
+    p, fd = watching(fleet, "status", tty=True)
+    seen = read_until(fd, "endpoints", 20 * patience)
+    seen = read_until(fd, "\033[J\033[H", 20 * patience, seen)  # drawn again, without wiping
+    assert seen.count("\033[2J") == 1 and stop(p) == 0
+    assert fleet.cli("endpoint", "verify", "shop", "--watch", check=False).returncode == 2
