@@ -287,6 +287,22 @@ static void challenge_rules(struct reading *r, const struct node *n, const struc
 		COMPLAIN(r, n, "challenges", "zones need label_key_file beside them");
 }
 
+/* An endpoint's zone is written in lower case, and one that differs by that would never be it. */
+static void worker_rules(struct reading *r, const struct node *n, const struct config *c)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+	const char *zone = c->worker.zone;
+
+	if (zone && (zone[strspn(zone, allowed)] || strchr("._-", zone[0])))
+		COMPLAIN(r, child(n, "zone"), "worker.zone",
+			"expected 1 to 32 of a-z 0-9 . _ -, beginning with a letter or digit, got "
+			"\"%s\"",
+			zone);
+	if (c->worker.roles & ROLE_LOOK && !zone)
+		COMPLAIN(r, child(n, "roles"), "worker.roles",
+			"look needs worker.zone: the network whose endpoints it can reach");
+}
+
 void config_rules(struct reading *r, const struct node *root, struct config *c)
 {
 	const struct node *challenges = child(root, "challenges");
@@ -296,6 +312,7 @@ void config_rules(struct reading *r, const struct node *root, struct config *c)
 	authority_rules(r, authorities, c);
 	challenge_rules(r, challenges, c);
 	alert_rules(r, child(root, "alerts"), c);
+	worker_rules(r, child(root, "worker"), c);
 	unique(r, authorities, "authorities", ".name", c->authorities.items, c->authorities.n,
 		authority_name);
 	unique(r, child(challenges, "zones"), "challenges.zones", "", c->challenges.zones.items,

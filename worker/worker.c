@@ -194,8 +194,6 @@ static int check_roles(const struct config *c, struct why *why)
 			c->alerts.webhooks.n + c->alerts.alertmanagers.n > 0, "notify",
 			"alerts.webhooks or alerts.alertmanagers",
 			"where alerts are to be brought"},
-		{(c->worker.roles & ROLE_LOOK) != 0, c->worker.zone, "look", "worker.zone",
-			"the network whose endpoints it can reach"},
 	};
 
 	if (c->worker.roles & ROLE_TLS_ALPN_01)

@@ -314,6 +314,9 @@ static const struct {
 		"f.yaml:3:25: worker.roles[1]: expected some of jobs, http-01, dns-01, "
 		"tls-alpn-01, notify, look, got \"http\""},
 	{"worker: { zone: \"a b\" }\n", "worker.zone: expected"},
+	{"worker: { zone: Office }\n", "worker.zone: expected 1 to 32 of a-z"},
+	{"worker: { zone: -x }\n", "worker.zone: expected 1 to 32 of a-z"},
+	{"worker: { roles: [look] }\n", "worker.roles: look needs worker.zone"},
 	{"worker: { zone: a23456789012345678901234567890123 }\n", "worker.zone: "},
 	{"edge: { addresses: [edge.example] }\n", "edge.addresses[0]: expected"},
 	{"edge: { port: 0 }\n", "edge.port: expected"},

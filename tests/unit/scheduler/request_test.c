@@ -95,6 +95,10 @@ static void refuses_bad_data(void **state)
 	must_refuse("endpoint.add", "names=shop.example.com type=external target=not_a_host!",
 		"target");
 	must_refuse("endpoint.add", "names=shop.example.com type=internal colour=red", "colour");
+	must_refuse("endpoint.add", "names=shop.example.com type=internal zone=_x", "zone");
+	must_refuse("endpoint.add",
+		"names=shop.example.com type=internal zone=a23456789012345678901234567890123",
+		"zone");
 	must_refuse("endpoint.revoke", "id=shop reason=bored", "reason");
 	must_refuse("endpoint.verify", "tenant=acme", "id");
 }
@@ -269,6 +273,12 @@ static void add_refusals(void **state)
 	assert_int_equal(decide("endpoint.add", "names=x.example.com type=external", NULL, &f, &no),
 		REQUEST_REFUSED);
 	assert_string_equal(no.code, "invalid");
+	assert_int_equal(
+		decide("endpoint.add",
+			"names=x.example.com type=external target=i.example.net zone=office", NULL,
+			&f, &no),
+		REQUEST_REFUSED);
+	assert_non_null(strstr(no.why.text, "zone"));
 	assert_int_equal(decide("endpoint.add", "names=x.acme.platform.example type=internal", NULL,
 				 &f, &no),
 		REQUEST_REFUSED);
@@ -307,6 +317,25 @@ static void update_knows_what_changed(void **state)
 	request_effect_release(&f);
 	assert_int_equal(
 		decide("endpoint.update", "id=shop tenant=rival", &e, &f, &no), REQUEST_REFUSED);
+	endpoint_release(&e);
+}
+
+static void a_zone_comes_and_goes(void **state)
+{
+	struct endpoint e = added("id=shop names=a.example.com type=internal zone=office");
+	struct request_effect f;
+	struct request_refusal no;
+
+	(void)state;
+	assert_string_equal(e.config.zone, "office");
+	assert_int_equal(
+		decide("endpoint.update", "id=shop zone=office", &e, &f, &no), REQUEST_APPLY);
+	assert_false(f.new_generation); /* as it was */
+	request_effect_release(&f);
+	assert_int_equal(decide("endpoint.update", "id=shop zone=", &e, &f, &no), REQUEST_APPLY);
+	assert_true(f.new_generation);
+	assert_string_equal(f.config.zone, "");
+	request_effect_release(&f);
 	endpoint_release(&e);
 }
 
@@ -400,6 +429,7 @@ int main(void)
 		cmocka_unit_test(add_plans_a_look),
 		cmocka_unit_test(add_refusals),
 		cmocka_unit_test(update_knows_what_changed),
+		cmocka_unit_test(a_zone_comes_and_goes),
 		cmocka_unit_test(touches),
 		cmocka_unit_test(removes_once_and_for_all),
 		cmocka_unit_test(answers),
