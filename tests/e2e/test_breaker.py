@@ -105,8 +105,11 @@ def armed(stack, patience):
 
 def outage(stack, on):
     """The edge is gone, and the challenge zone as the authority sees it."""
-    stack.haproxy.kill() if on else stack.haproxy.start()
-    stack.blind(on)
+    if on:
+        stack.haproxy.kill()
+    stack.blind(on)  # for a moment the authority resolves nothing: before anything succeeds by http-01
+    if not on:
+        stack.haproxy.start()
 
 
 def test_an_outage_of_ours_is_charged_to_nobody(armed, patience):

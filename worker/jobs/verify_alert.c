@@ -55,6 +55,8 @@ static bool is_one_of(const char *code, const char *const *codes, size_t n)
 
 /* What name servers do to all zones that they serve, and what a resolver sees of that. */
 static const char *const of_servers[] = {"servers_silent", "lame_delegation", "tcp_refused"};
+/* What a zone is to all names in it: its record is the zone's own. */
+static const char *const of_zone[] = {"dnssec_bogus", "dnssec_ds", "nxdomain"};
 static const char *const of_resolver[] = {"caa_unreadable", "servfail"};
 
 /* An edge that does not load what is issued fails for all that it serves; of several the first. */
@@ -104,6 +106,8 @@ void verify_cause(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE])
 		cause_of_door(d, out);
 	else if (is_one_of(d->code, of_servers, ARRAY_LEN(of_servers)))
 		cause_of_servers(d, out);
+	else if (d->record[0] && is_one_of(d->code, of_zone, ARRAY_LEN(of_zone)))
+		snprintf(out, CONDITION_CAUSE_SIZE, "zone:%.120s", d->record);
 }
 
 static void describe(const struct endpoint *e, const struct diagnosis *d, int64_t now_ms,
@@ -132,11 +136,32 @@ static void share_cause(struct condition *c, size_t n)
 	const char *cause = NULL;
 
 	for (size_t i = 0; i < n && !cause; i++)
-		if (!strncmp(c[i].cause, "ns:", 3))
+		if (!strncmp(c[i].cause, "ns:", 3) || !strncmp(c[i].cause, "zone:", 5))
 			cause = c[i].cause;
 	for (size_t i = 0; i < n && cause; i++)
 		if (!c[i].cause[0] && is_one_of(c[i].code, of_resolver, ARRAY_LEN(of_resolver)))
 			snprintf(c[i].cause, sizeof c[i].cause, "%s", cause);
+}
+
+/* A resolver remembers a failure for a while after it has ended: what it alone says, while the
+ * servers answer, counts when it goes on. */
+static size_t drop_unconfirmed(const struct endpoint_verdict *v, int64_t confirm_ms, int64_t now_ms,
+	struct condition *c, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		int64_t since = 0;
+
+		for (size_t k = 0; k < v->diagnoses_n; k++)
+			if (!strcmp(v->diagnoses[k].code, c[i].code) &&
+				v->diagnoses[k].since_ms > since)
+				since = v->diagnoses[k].since_ms;
+		if (c[i].cause[0] || !is_one_of(c[i].code, of_resolver, ARRAY_LEN(of_resolver)) ||
+			now_ms - since >= confirm_ms)
+			c[kept++] = c[i];
+	}
+	return kept;
 }
 
 static void describe_departed(const struct endpoint *e, int64_t next_ms, struct condition *out)
@@ -207,8 +232,8 @@ static bool is_told(const struct endpoint *e, const struct diagnosis *d)
 	return door_is_code(d->code) && n && n->probe.tries >= WRONG_PROBES;
 }
 
-size_t verify_conditions(
-	const struct endpoint *e, int64_t now_ms, int64_t next_ms, struct condition *out)
+size_t verify_conditions(const struct endpoint *e, int64_t now_ms, int64_t next_ms,
+	int64_t confirm_ms, struct condition *out)
 {
 	const struct endpoint_verdict *v = &e->verdict;
 	size_t n = 0;
@@ -230,5 +255,6 @@ size_t verify_conditions(
 		describe(e, d, now_ms, next_ms, &out[n++]);
 	}
 	share_cause(out, n);
+	n = drop_unconfirmed(v, confirm_ms, now_ms, out, n);
 	return add_served(e, now_ms, next_ms, out, n);
 }

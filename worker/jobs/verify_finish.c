@@ -238,7 +238,8 @@ static void put_conditions(struct verify *v, struct outcome *o, int64_t now, int
 	/* Who saw nothing opens and ends no alert. */
 	if (v->blind || v->unanswered)
 		return;
-	n = verify_conditions(&job->endpoint, now, next_ms, conditions);
+	n = verify_conditions(
+		&job->endpoint, now, next_ms, v->w->diagnose_policy.confirm_ms, conditions);
 	conditions_update(o, "av", &job->conditions, job->id, job->endpoint.config.tenant,
 		conditions, n, now);
 }

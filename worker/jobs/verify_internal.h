@@ -109,9 +109,9 @@ void verify_choose(struct worker *w, struct endpoint *e);
 /* verify_alert.c: a function of values */
 
 /** What a diagnosis has in common with those of others at the same name servers or the same edge
- * (common/README.md, Causes): "ns:DOMAIN", "edge:ADDRESS:PORT", or "". */
+ * (common/README.md, Causes): "ns:DOMAIN", "edge:ADDRESS:PORT", "zone:NAME" or "". */
 void verify_cause(const struct diagnosis *d, char out[CONDITION_CAUSE_SIZE]);
 /** What a person must know of an endpoint whose certificate is to be renewed: out[CONDITIONS_MAX].
- */
-size_t verify_conditions(
-	const struct endpoint *e, int64_t now_ms, int64_t next_ms, struct condition *out);
+ * What only a resolver says, and no server shows, is told after confirm_ms. */
+size_t verify_conditions(const struct endpoint *e, int64_t now_ms, int64_t next_ms,
+	int64_t confirm_ms, struct condition *out);

@@ -200,14 +200,14 @@ static void an_alert_says_at_how_many(void **state)
 	verify_put_proof(&e, &p, &was, NOW);
 	e.cert.not_before_ms = NOW;
 	e.cert.not_after_ms = NOW + CLOCK_DAY_MS;
-	assert_int_equal(verify_conditions(&e, NOW, NOW + 5, c), 1);
+	assert_int_equal(verify_conditions(&e, NOW, NOW + 5, 0, c), 1);
 	assert_string_equal(c[0].code, "served_old");
 	assert_string_equal(c[0].actor, "operator");
 	assert_non_null(strstr(
 		c[0].text, "Served at 0 of 1 addresses; behind: 192.0.2.1:443 (served_old). "));
 	assert_non_null(strstr(c[0].fix, "Reload the edge at 192.0.2.1:443"));
 	e.verdict.served.tries = 2; /* edges need some time */
-	assert_int_equal(verify_conditions(&e, NOW, NOW + 5, c), 0);
+	assert_int_equal(verify_conditions(&e, NOW, NOW + 5, 0, c), 0);
 }
 
 int main(void)
