@@ -43,11 +43,13 @@ async function endSilence(s, again) {
 
 const silenceAbout = (s) => `${s.field ? `${say(s.field)} ` : ""}${s.pattern}`;
 
+const lasts = (s) => new Date(s.until) > Date.now();
+
 function silenceTable(silences, context) {
 	return h("table", {class: "stack"}, head("What", "Why", "By", "Ends", ...(context.writes ? ["Actions"] : [])),
 		h("tbody", {}, silences.map((s) => h("tr", {}, h("th", {scope: "row"}, silenceAbout(s)), h("td", {"data-name": "Why"}, s.reason), h("td", {"data-name": "By"}, s.by),
-			h("td", {"data-name": "Ends"}, new Date(s.until) > Date.now() ? when(s.until) : "over"),
-			context.writes ? h("td", {}, actButton("End it", {"aria-label": `End the silence of ${s.pattern}`}, () => endSilence(s, context.again))) : null))));
+			h("td", {"data-name": "Ends"}, lasts(s) ? when(s.until) : "over"),
+			context.writes ? h("td", {}, lasts(s) ? actButton("End it", {"aria-label": `End the silence of ${s.pattern}`}, () => endSilence(s, context.again)) : null) : null))));
 }
 
 export async function silencesPage(context) {
@@ -116,7 +118,7 @@ export async function alertsPage(context) {
 	return {
 		title: `Alerts (${loud.length})`, live: true,
 		body: [h("div", {class: "head"}, h("h1", {}, "Alerts"), h("span", {class: "quiet"}, alerts.length >= MOST ? `the newest ${MOST}` : `${alerts.length} open`),
-			context.who.tenant ? null : h("div", {class: "actions"}, link("/silences", {class: "button"}, `Silences (${silences.length})`))),
+			context.who.tenant ? null : h("div", {class: "actions"}, link("/silences", {class: "button"}, `Silences (${silences.filter(lasts).length})`))),
 		h("section", {class: "card", "aria-label": "Open alerts"}, loud.length ? loud.map((a) => alertItem(a, context, silences)) :
 			h("p", {class: "quiet center"}, "None is open. An alert opens once, is said to be graver as its deadline nears, and ends when its reason does.")),
 		quiet.length ? card("silenced", `Silenced (${quiet.length})`, quiet.map((a) => alertItem(a, context, silences))) : null],
