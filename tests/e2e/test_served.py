@@ -219,7 +219,7 @@ def test_no_connection_is_no_alarm(world, patience):
                         60 * patience, 0.3)
     row = next(r for r in Row.all if r.id == "refused")
     assert (served["right"], served["addresses"]) == (1, 2)
-    assert served["behind"] == [{"address": row.at(), "code": "unreachable", "what": "connection refused"}]
+    assert [(b["address"], b["code"], b["what"]) for b in served["behind"]] == [(row.at(), "unreachable", "connection refused")]
     assert world.shown("refused")["findings"] == [] and not [a for a in world.alerts() if a[0] == "refused"]
 
 
