@@ -139,6 +139,20 @@ void cli_progress(struct cli *cli, const char *format, ...)
 	cli->progress_shown = true;
 }
 
+#define BAR_STEPS 20
+
+const char *cli_bar(size_t done, size_t whole, char out[CLI_BAR_SIZE])
+{
+	size_t full = whole ? done * BAR_STEPS / whole : BAR_STEPS;
+	char *at = out;
+
+	*at++ = '[';
+	for (size_t i = 0; i < BAR_STEPS; i++)
+		at += sprintf(at, "%s", i < full ? "#" : "·");
+	sprintf(at, "] ");
+	return out;
+}
+
 void cli_progress_end(struct cli *cli)
 {
 	if (!cli->progress_shown)

@@ -60,7 +60,8 @@ struct cli_args;
 /** What a command needs before it runs. */
 enum cli_needs { CLI_NEEDS_NOTHING, CLI_NEEDS_CONFIG, CLI_NEEDS_REDIS };
 
-#define CLI_ANY SIZE_MAX
+#define CLI_ANY      SIZE_MAX
+#define CLI_BAR_SIZE 64
 
 struct cli_command {
 	const char *name;   /* "endpoint add" */
@@ -166,6 +167,8 @@ void cli_emit_json(struct cli *cli, json_t *document);
 void cli_emit_json_line(struct cli *cli, json_t *value);
 /** The line that is written over and over while something takes long; only on a terminal. */
 void cli_progress(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** "[#####·····] ", how much of the whole is done: for the head of such a line. */
+const char *cli_bar(size_t done, size_t whole, char out[CLI_BAR_SIZE]);
 void cli_progress_end(struct cli *cli);
 /** Sets the views' clock to now and returns it. */
 int64_t cli_now(struct cli *cli);

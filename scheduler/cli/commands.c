@@ -90,7 +90,7 @@ const struct cli_command cli_commands[] = {
 		.status = "0 all are as wanted\n1 an endpoint does not exist, or Redis failed\n2 "
 			  "wrong usage\n"
 			  "3 not yet: the time ran out, or an operator must act first",
-		.brief = "wait until endpoints are active, and show how they get there",
+		.brief = "wait until endpoints are active, and say what happens",
 		.about = "Looks again and again until each endpoint has the state, and says every "
 			 "change. Ends early "
 			 "when waiting cannot help: an endpoint that is parked needs an operator."},
@@ -143,7 +143,7 @@ const struct cli_command cli_commands[] = {
 		.options = options_revoke,
 		.examples = examples_revoke,
 		.status = STATUS_ASK,
-		.brief = "revoke its certificate, and replace it by one with a new key",
+		.brief = "revoke its certificate, and replace it, with a new key",
 		.about = "Orders a replacement with a new key first, so that the endpoint stays "
 			 "served, then revokes "
 			 "the old certificate at its authority."},

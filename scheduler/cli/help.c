@@ -58,9 +58,13 @@ void cli_option_text(const struct cli_option *o, struct buf *out)
 		buf_addf(out, " Default: %s.", o->fallback);
 }
 
-static void options(const struct view *view, const struct cli_option *table, struct buf *out)
+/* Of all options but the one of that name (NULL: none). */
+static void options(
+	const struct view *view, const struct cli_option *table, const char *but, struct buf *out)
 {
 	for (const struct cli_option *o = table; o != NULL && o->name != NULL; o++) {
+		if (but != NULL && strcmp(o->name, but) == 0)
+			continue;
 		_buf_release_ struct buf text = BUF_INIT(4096);
 		_buf_release_ struct buf title = BUF_INIT(256);
 		option_head(o, &title);
@@ -96,10 +100,10 @@ void cli_help_command(const struct view *view, const struct cli_command *command
 	term_wrap(out, command->about, 2, columns);
 	if (command->options != NULL && command->options[0].name != NULL) {
 		head(view, "Options", out);
-		options(view, command->options, out);
+		options(view, command->options, NULL, out);
 	}
 	head(view, "Options of every command", out);
-	options(view, cli_globals, out);
+	options(view, cli_globals, command->watch ? NULL : "watch", out);
 	if (command->examples != NULL && command->examples[0].line != NULL)
 		head(view, "Examples", out);
 	for (const struct cli_example *e = command->examples; e != NULL && e->line != NULL; e++) {
@@ -111,9 +115,10 @@ void cli_help_command(const struct view *view, const struct cli_command *command
 	exit_status(view, command, out);
 }
 
+/* Without its arguments, so that there is room for what it does at 80 columns. */
 static void command_row(struct table *t, const struct cli_command *c)
 {
-	table_cell(t, TINT_BOLD, "%s%s%s", c->name, c->args[0] != '\0' ? " " : "", c->args);
+	table_cell(t, TINT_BOLD, "%s", c->name);
 	table_cell(t, TINT_NONE, "%s", c->brief);
 }
 
@@ -148,7 +153,7 @@ void cli_help_overview(const struct view *view, struct buf *out)
 	head(view, "Commands", out);
 	list(view, NULL, out);
 	head(view, "Options of every command", out);
-	options(view, cli_globals, out);
+	options(view, cli_globals, NULL, out);
 	head(view, "Exit status", out);
 	buf_adds(out, "  0 done, 1 failed, 2 wrong usage, 3 not (yet) so\n");
 	buf_adds(out, "\n\"certfleet help COMMAND\" explains a command with examples.\n");

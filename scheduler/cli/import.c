@@ -86,10 +86,12 @@ static void progress(void *arg, size_t answered, size_t n)
 	struct run *r = arg;
 	int64_t ms = clock_mono_ms() - r->began_ms;
 
+	char bar[CLI_BAR_SIZE];
+
 	if (ms < 300)
 		return;
-	cli_progress(r->cli, "imported %zu of %zu, %lld a second", answered, n,
-		(long long)(ms > 0 ? (int64_t)answered * 1000 / ms : 0));
+	cli_progress(r->cli, "%simported %zu of %zu, %lld a second", cli_bar(answered, n, bar),
+		answered, n, (long long)(ms > 0 ? (int64_t)answered * 1000 / ms : 0));
 }
 
 /** How long the authority's limit makes a fleet of that many new names wait. */

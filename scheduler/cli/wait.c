@@ -160,6 +160,7 @@ int wait_run(struct cli *cli, struct waiter *waiters, size_t n, int64_t timeout_
 	int64_t deadline = k.began_ms + timeout_ms;
 	int64_t pause = POLL_LEAST_MS;
 	int status = CLI_FAILED;
+	char bar[CLI_BAR_SIZE];
 
 	for (;;) {
 		if (look_or_fail(&k, deadline, &status) != 0)
@@ -169,8 +170,9 @@ int wait_run(struct cli *cli, struct waiter *waiters, size_t n, int64_t timeout_
 		int64_t now = clock_mono_ms();
 		if (now >= deadline || cli_stopping() || k.hopeless == n - k.reached)
 			return over(&k, now - k.began_ms);
-		cli_progress(cli, "waiting for %lld s: %zu of %zu are there",
-			(long long)(now - k.began_ms) / 1000, k.reached, n);
+		cli_progress(cli, "%swaiting for %lld s: %zu of %zu are there",
+			cli_bar(k.reached, n, bar), (long long)(now - k.began_ms) / 1000, k.reached,
+			n);
 		cli_sleep_ms(pause);
 		pause = pause * 5 / 4 < POLL_MOST_MS ? pause * 5 / 4 : POLL_MOST_MS;
 	}

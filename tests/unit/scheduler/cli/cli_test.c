@@ -87,6 +87,7 @@ static void help_for_each_command(void **state)
 		snprintf(first, sizeof first, "%.*s", (int)strcspn(c->name, " "), c->name);
 		assert_int_equal(RUN("help", first, second ? second + 1 : NULL), CLI_DONE);
 		contains(f->out, c->brief);
+		assert_true(strlen(c->brief) <= 58); /* what the list has at 80 columns */
 		contains(f->out, "Usage\n  certfleet ");
 		contains(f->out, "Exit status\n  0 ");
 		assert_string_equal(f->err, "");
@@ -96,9 +97,45 @@ static void help_for_each_command(void **state)
 	assert_int_equal(RUN("records", "--help"), CLI_DONE);
 	contains(f->out, "--zone");
 	assert_int_equal(RUN("help"), CLI_DONE);
-	contains(f->out, "endpoint import FILE");
+	contains(f->out, "endpoint import     add thousands");
 	assert_int_equal(RUN("--version"), CLI_DONE);
 	assert_true(strncmp(f->out, "certfleet ", 10) == 0);
+}
+
+static void completes_each_command_and_option(void **state)
+{
+	struct fleet_aid *f = *state;
+
+	for (const struct cli_command *c = cli_commands; c->name != NULL; c++) {
+		char first[32];
+		char *second = strchr(c->name, ' ');
+		snprintf(first, sizeof first, "%.*s", (int)strcspn(c->name, " "), c->name);
+		assert_int_equal(RUN("completion", "words", "--", first, second ? second + 1 : "--",
+					 second ? "--" : NULL),
+			CLI_DONE);
+		for (const struct cli_option *o = c->options; o != NULL && o->name != NULL; o++)
+			contains(f->out, o->name);
+		contains(f->out, "--json\t");
+	}
+	assert_int_equal(RUN("completion", "words", "--", "endpoint", "show", "--", ""), CLI_DONE);
+	assert_int_equal(RUN("completion", "words"), CLI_DONE);
+	assert_int_equal(RUN("completion", "words", "--", "--", "=", "-", "x"), CLI_DONE);
+	assert_int_equal(RUN("completion", "tcsh"), CLI_USAGE);
+}
+
+static void manual_pages(void **state)
+{
+	struct fleet_aid *f = *state;
+
+	assert_int_equal(RUN("manual", "--date", "2026-01-02"), CLI_DONE);
+	contains(f->out, ".TH CERTFLEET 1 \"2026");
+	for (const struct cli_command *c = cli_commands; c->name != NULL; c++)
+		contains(f->out, c->name);
+	assert_int_equal(RUN("manual", "certfleet.yaml.5"), CLI_DONE);
+	contains(f->out, "authorities[].directory");
+	assert_int_equal(RUN("manual", "certfleet-worker.8"), CLI_DONE);
+	assert_int_equal(RUN("manual", "nothing.1"), CLI_USAGE);
+	assert_int_equal(RUN("audit", "--watch"), CLI_USAGE);
 }
 
 /* Reading */
@@ -693,6 +730,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(usage),
 		TEST(help_for_each_command),
+		TEST(completes_each_command_and_option),
+		TEST(manual_pages),
 		TEST(empty_fleet_says_what_to_do),
 		TEST(many_endpoints_come_in_pages),
 		TEST(unknown_endpoint),
