@@ -401,8 +401,8 @@ static void look_again(struct worker *w, const struct queue_job *job)
 	struct driver *d = w->driver;
 	int64_t now = clock_wall_ms();
 	struct endpoint e = {0};
-	struct queue_plan next;
-	struct need need;
+	struct queue_plan next, other;
+	struct need need, issue;
 	bool differs = d->sent++ % 5 == 0;
 	size_t map;
 
@@ -414,6 +414,8 @@ static void look_again(struct worker *w, const struct queue_job *job)
 	d->changed += differs;
 	must(endpoint_verdict_encode(&e.verdict, &v), "encode");
 	need = needs_verify(&e, &policy, now, needs_jitter(job->id));
+	issue = needs_issue(&e, &policy, now, needs_jitter(job->id));
+	issue.any = issue.any && differs; /* as a worker does */
 	map = mp_map_open(&told);
 	mp_key_int(&told, "V", 1);
 	mp_key_str(&told, "endpoint", job->id);
@@ -426,6 +428,7 @@ static void look_again(struct worker *w, const struct queue_job *job)
 			.sets = &(struct queue_set){"v", v.data, v.len},
 			.sets_n = 1,
 			.next = plan_of(&need, &next),
+			.other = plan_of(&issue, &other),
 			.events = &(struct queue_event){.type = EVENT_DNS_CHANGED,
 				.id = id,
 				.data = told.data,
