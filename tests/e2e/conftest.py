@@ -33,6 +33,17 @@ def slow():
     return 3 if "asan" in build_name() or "tsan" in build_name() else 1
 
 
+# The longest files, which begin first when several run at once: else the last of them runs alone.
+LONGEST = ("test_faults_redis test_zoo test_fleet test_breaker test_faults_sentinel test_dashboard test_served test_alerts "
+           "test_redis_sentinel test_fairness test_faults_drain test_crash test_faults_worker test_alerts_dns").split()
+
+
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):
+        place = {name: i for i, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture(scope="session")
 def patience():
     return slow()

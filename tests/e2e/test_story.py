@@ -63,7 +63,7 @@ def test_ctrl_c_leaves_nothing_behind(patience):
     seen = ""
     for line in demo.stdout:
         seen += line
-        if line.startswith("5."):
+        if line.startswith("3."):
             break
     folder = folder_of(seen)
     assert processes_in(folder)
