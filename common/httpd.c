@@ -161,7 +161,7 @@ static const struct httpd_route *route_find(
 	for (size_t i = 0; i < o->n_routes; i++) {
 		if (!route_fits(&o->routes[i], r->path, &rest))
 			continue;
-		if (r->known_method && (o->routes[i].methods & r->method)) {
+		if (o->routes[i].methods & r->method) {
 			r->rest = rest;
 			return &o->routes[i];
 		}
@@ -185,7 +185,12 @@ static void allow_header(unsigned allowed, char *out, size_t size)
 static enum MHD_Result refuse(struct httpd_request *r, unsigned status, const char *code,
 	const char *message, const char *allow)
 {
-	httpd_answer_error(r, status, code, message);
+	const char *problems = r->listener->httpd->o.problems;
+
+	if (problems && str_starts_with(r->path, problems))
+		httpd_answer_problem(r, status, code, message);
+	else
+		httpd_answer_error(r, status, code, message);
 	if (allow)
 		MHD_add_response_header(r->response, MHD_HTTP_HEADER_ALLOW, allow);
 	return queue(r);
@@ -207,14 +212,16 @@ static enum MHD_Result dispatch(struct httpd_request *r)
 {
 	const struct httpd_options *o = &r->listener->httpd->o;
 	unsigned allowed = 0;
-	char allow[64];
+	char allow[64], text[64];
 
-	if (r->too_big)
-		return refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "body_too_large",
-			"the body is too large", NULL);
-	if (strlen(r->path) > o->max_path_bytes)
-		return refuse(
-			r, MHD_HTTP_URI_TOO_LONG, "path_too_long", "the path is too long", NULL);
+	if (r->too_big) {
+		snprintf(text, sizeof text, "the body has more than %zu bytes", o->max_body_bytes);
+		return refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, "body_too_large", text, NULL);
+	}
+	if (strlen(r->path) > o->max_path_bytes) {
+		snprintf(text, sizeof text, "the path has more than %zu bytes", o->max_path_bytes);
+		return refuse(r, MHD_HTTP_URI_TOO_LONG, "path_too_long", text, NULL);
+	}
 	const struct httpd_route *route = route_find(o, r, &allowed);
 	if (route)
 		return hand_over(r, route->handler);
@@ -238,6 +245,7 @@ static enum MHD_Result begin(struct listener *l, struct MHD_Connection *conn, co
 	r->listener = l;
 	r->conn = conn;
 	r->path = mem_strdup(url);
+	r->method = HTTPD_OTHER;
 	r->body = BUF_INIT(l->httpd->o.max_body_bytes);
 	if (info && info->client_addr)
 		(void)addr_from_sockaddr(info->client_addr, &r->remote);
@@ -245,7 +253,6 @@ static enum MHD_Result begin(struct listener *l, struct MHD_Connection *conn, co
 		if (strcmp(methods[i].name, method) != 0)
 			continue;
 		r->method = methods[i].method;
-		r->known_method = true;
 		r->head = strcmp(method, "HEAD") == 0;
 	}
 	l->httpd->open++;

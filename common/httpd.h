@@ -30,6 +30,7 @@ enum httpd_method {
 	HTTPD_PUT = 4,
 	HTTPD_DELETE = 8,
 	HTTPD_PATCH = 16,
+	HTTPD_OTHER = 32, /* whatever else a client may say: for routes that answer it themselves */
 };
 
 /** Answers by httpd_answer*() now or later. arg is httpd_options.arg. */
@@ -57,6 +58,9 @@ struct httpd_options {
 	unsigned max_connections; /* [1024] per address; more wait in the backlog */
 	unsigned max_per_ip;      /* [no limit] */
 	unsigned idle_timeout_s;  /* [30] */
+	/** Whose path begins so is refused by problem documents (RFC 9457) of the type
+	 * urn:certfleet:CODE. NULL: nobody's. */
+	const char *problems;
 	/** Called for each answer, also for those the server gives by itself; for metrics. May be
 	 * NULL. */
 	void (*answered)(void *arg, const struct httpd_request *r, unsigned status);
@@ -88,6 +92,9 @@ bool httpd_is_head(const struct httpd_request *r);
 /** NULL if absent, "" if it has no value. Not after the answer, and NULL once the server is freed.
  */
 const char *httpd_query(const struct httpd_request *r, const char *name);
+/** Calls fn for each parameter of the query, as they came, until it gives false. */
+void httpd_each_query(const struct httpd_request *r,
+	bool (*fn)(void *arg, const char *name, const char *value), void *arg);
 /** Case-insensitive; NULL if absent or the server is freed. */
 const char *httpd_header(const struct httpd_request *r, const char *name);
 /** Terminated; *len may be NULL. */
@@ -116,6 +123,10 @@ void httpd_answer_buf(
 /** {"error": code, "message": message} when the client accepts JSON, else the message as text. */
 void httpd_answer_error(
 	struct httpd_request *r, unsigned status, const char *code, const char *message);
+
+/** A problem document (RFC 9457) of the type urn:certfleet:CODE, whatever the client accepts. */
+void httpd_answer_problem(
+	struct httpd_request *r, unsigned status, const char *code, const char *detail);
 
 /** An answer whose body comes bit by bit until either side ends it (server-sent events). */
 struct httpd_stream;

@@ -39,6 +39,29 @@ const char *httpd_query(const struct httpd_request *r, const char *name)
 	return value ? value : "";
 }
 
+struct pairs {
+	bool (*fn)(void *arg, const char *name, const char *value);
+	void *arg;
+};
+
+static enum MHD_Result on_pair(
+	void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	const struct pairs *p = cls;
+
+	(void)kind;
+	return p->fn(p->arg, name, value ? value : "") ? MHD_YES : MHD_NO;
+}
+
+void httpd_each_query(const struct httpd_request *r,
+	bool (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+	struct pairs p = {fn, arg};
+
+	if (r->conn)
+		MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, on_pair, &p);
+}
+
 const char *httpd_header(const struct httpd_request *r, const char *name)
 {
 	return r->conn ? MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name) : NULL;
@@ -125,4 +148,21 @@ void httpd_answer_error(
 	str_json(&b, message);
 	buf_adds(&b, "}\n");
 	httpd_answer_buf(r, status, "application/json", &b);
+}
+
+void httpd_answer_problem(
+	struct httpd_request *r, unsigned status, const char *code, const char *detail)
+{
+	struct buf b = BUF_INIT(SIZE_MAX / 2);
+
+	buf_adds(&b, "{\"type\":\"urn:certfleet:");
+	buf_adds(&b, code);
+	buf_adds(&b, "\",\"title\":");
+	str_json(&b, code);
+	buf_addf(&b, ",\"status\":%u,\"detail\":", status);
+	str_json(&b, detail);
+	buf_adds(&b, ",\"instance\":");
+	str_json(&b, r->path);
+	buf_addc(&b, '}');
+	httpd_answer_buf(r, status, "application/problem+json", &b);
 }

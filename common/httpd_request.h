@@ -16,7 +16,7 @@ struct httpd_request {
 	const struct httpd_route *route;
 	unsigned status;
 	enum httpd_method method;
-	bool head, known_method, suspended, handed, too_big;
+	bool head, suspended, handed, too_big;
 	size_t rest; /* offset of the path's rest */
 	struct buf body;
 	size_t received; /* of the body, also what was thrown away */
