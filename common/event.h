@@ -32,6 +32,9 @@
  * } endpoint.verify  { id } endpoint.renew   { id } endpoint.revoke  { id, reason?:
  * "unspecified"|"keyCompromise"|"superseded"|"cessationOfOperation"|… }
  *
+ * All but endpoint.add take generation?, too: the endpoint's must still be this one, or the request
+ * is refused as "stale".
+ *
  * Without id one is made from the first name ("shop.example.com"; a wildcard gives
  * "wildcard.example.com"), with "-2", "-3" … when another tenant has it. The answer, under
  * req:SOURCE:ID for 24 h and as the data of request.done / .refused: { V: 1, status:

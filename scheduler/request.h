@@ -62,6 +62,7 @@ struct request {
 	char zone[ENDPOINT_ZONE_MAX + 1];
 	enum key_type key_type;
 	int32_t reason;
+	uint64_t generation;      /* what it must be, or the request is stale; 0: whatever it is */
 	char (*names)[NAME_SIZE]; /* owned */
 	size_t names_n;
 	bool has_tenant, has_type, has_target, has_authority, has_profile, has_zone, has_key_type,

@@ -5,6 +5,7 @@
 #include "common/mem.h"
 #include "common/mp.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -248,6 +249,11 @@ static enum request_verdict decide_known(const struct request *r, const struct e
 						     "remove it and add it anew"
 						   : "there is no endpoint \"%s\" of this tenant",
 			r->endpoint);
+	if (r->generation && r->generation != e->generation)
+		return refused(no, "stale",
+			"the endpoint \"%s\" was changed since: its generation is %" PRIu64
+			", not %" PRIu64,
+			r->endpoint, e->generation, r->generation);
 	if (e->config.removing && r->op != REQUEST_OP_REMOVE)
 		return refused(no, "removing", "the endpoint \"%s\" is being removed", r->endpoint);
 	endpoint_config_copy(&f->config, &e->config);

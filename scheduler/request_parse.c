@@ -235,6 +235,19 @@ static int take_reason(const struct mp *map, struct request *r)
 		"privilegeWithdrawn is expected");
 }
 
+static int take_generation(const struct mp *map, struct request *r)
+{
+	int64_t n = 0;
+	struct mp at;
+
+	if (!mp_get(map, "generation", &at))
+		return 0;
+	if (mp_as_int(&at, &n) || n < 1)
+		return mp_fail(&at, CF_EPROTO, "a generation is a whole number from 1 on");
+	r->generation = (uint64_t)n;
+	return 0;
+}
+
 /* A word that was given, even as "": that takes an authority, profile or zone back to the default.
  */
 static bool take_word(const struct mp *map, const char *key, char *out, size_t size)
@@ -245,7 +258,7 @@ static bool take_word(const struct mp *map, const char *key, char *out, size_t s
 }
 
 static const char *const known_keys[] = {"id", "tenant", "names", "type", "target", "authority",
-	"profile", "zone", "key_type", "reason", "V"};
+	"profile", "zone", "key_type", "reason", "generation", "V"};
 
 /* A misspelt key would otherwise be a wish that silently does not come true. */
 static int only_known_keys(const struct mp *map, struct request_refusal *no)
@@ -279,8 +292,8 @@ static int read_map(const struct mp *map, struct request *r, struct request_refu
 	r->has_profile = take_word(map, "profile", r->profile, sizeof r->profile);
 	r->has_zone = take_word(map, "zone", r->zone, sizeof r->zone);
 	if ((err = take_type(map, r)) || (err = take_key_type(map, r)) ||
-		(err = take_reason(map, r)) || (err = take_host(map, r, no)) ||
-		(err = take_names(map, r, no)))
+		(err = take_reason(map, r)) || (err = take_generation(map, r)) ||
+		(err = take_host(map, r, no)) || (err = take_names(map, r, no)))
 		return err;
 	return mp_err(map->doc);
 }
@@ -358,6 +371,8 @@ static int check_whole(struct request *r, struct request_refusal *no)
 		return invalid(no, "data: \"names\" is missing: which names?");
 	if (!r->has_type)
 		return invalid(no, "data: \"type\" is missing: external or internal?");
+	if (r->generation)
+		return invalid(no, "data: \"generation\" is of an endpoint that is there");
 	if (!r->has_endpoint)
 		default_id(r);
 	return 0;

@@ -34,6 +34,10 @@ static void pack_words(const char *words, struct buf *out)
 		char *value = strchr(w, '=');
 
 		*value++ = 0;
+		if (strcmp(w, "generation") == 0) {
+			mp_key_int(out, w, atoi(value));
+			continue;
+		}
 		if (strcmp(w, "names") != 0) {
 			mp_key_str(out, w, value);
 			continue;
@@ -339,6 +343,27 @@ static void a_zone_comes_and_goes(void **state)
 	endpoint_release(&e);
 }
 
+static void what_was_changed_since_is_stale(void **state)
+{
+	static const char *const types[] = {
+		"endpoint.update", "endpoint.remove", "endpoint.verify", "endpoint.renew"};
+	struct endpoint e = added("id=shop names=a.example.com type=internal tenant=acme");
+	struct request_effect f;
+	struct request_refusal no;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		assert_int_equal(
+			decide(types[i], "id=shop generation=3", &e, &f, &no), REQUEST_APPLY);
+		request_effect_release(&f);
+		assert_int_equal(
+			decide(types[i], "id=shop generation=2", &e, &f, &no), REQUEST_REFUSED);
+		assert_string_equal(no.code, "stale");
+		assert_non_null(strstr(no.why.text, "generation is 3, not 2"));
+	}
+	endpoint_release(&e);
+}
+
 static void touches(void **state)
 {
 	struct endpoint e = added("id=shop names=a.example.com type=internal");
@@ -430,6 +455,7 @@ int main(void)
 		cmocka_unit_test(add_refusals),
 		cmocka_unit_test(update_knows_what_changed),
 		cmocka_unit_test(a_zone_comes_and_goes),
+		cmocka_unit_test(what_was_changed_since_is_stale),
 		cmocka_unit_test(touches),
 		cmocka_unit_test(removes_once_and_for_all),
 		cmocka_unit_test(answers),
