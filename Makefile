@@ -59,7 +59,8 @@ LIBS         := $(HIREDIS_LIBS) $(DEPS_LIBS)
 find_c        = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
 COMMON_SRC   := $(call find_c,common) build/gen/lua_scripts.c
 WORKER_SRC   := $(filter-out worker/main.c,$(call find_c,worker))
-SCHED_SRC    := $(filter-out scheduler/main.c scheduler/cli/main.c,$(call find_c,scheduler)) build/gen/dashboard.c
+SCHED_SRC    := $(filter-out scheduler/main.c scheduler/cli/main.c,$(call find_c,scheduler)) build/gen/dashboard.c \
+	build/gen/openapi.c
 UNIT_SRC     := $(filter %_test.c,$(call find_c,tests/unit))
 UNIT_AID_SRC := $(filter-out %_test.c,$(call find_c,tests/unit))
 FUZZ_SRC     := $(wildcard tests/fuzz/*_fuzz.c)
@@ -182,7 +183,7 @@ coverage: ## lines reached by the unit tests, by file
 		/^Lines executed/ && f ~ /^(common|worker|scheduler)\/.*c$$/ { printf "%6.1f %% of %5d  %s\n", $$3, $$5, f }' \
 		| sort -u -k4 | tee build/coverage/coverage.txt
 
-compdb: build/gen/lua_scripts.c build/gen/dashboard.c ## write compile_commands.json
+compdb: build/gen/lua_scripts.c build/gen/dashboard.c build/gen/openapi.c ## write compile_commands.json
 	@{ echo '['; $(foreach s,$(COMMON_SRC) $(WORKER_SRC) $(SCHED_SRC) $(wildcard worker/main.c scheduler/main.c \
 		scheduler/cli/main.c) $(UNIT_SRC) $(UNIT_AID_SRC) $(FUZZ_SRC),\
 		printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$(s)' \
@@ -270,6 +271,9 @@ build/gen/lua_scripts.c: common/lua/embed.py $(LUA) common/lua
 
 build/gen/dashboard.c: scheduler/dashboard/embed.py $(wildcard scheduler/dashboard/*)
 	$(Q)mkdir -p $(@D) && $(PYTHON) -B scheduler/dashboard/embed.py $@ scheduler/dashboard
+
+build/gen/openapi.c: scheduler/api/embed.py scheduler/api/openapi.yaml
+	$(Q)mkdir -p $(@D) && $(PYTHON) -B scheduler/api/embed.py $@ scheduler/api/openapi.yaml
 
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

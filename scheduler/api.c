@@ -81,7 +81,7 @@ static void any_v1(void *arg, struct httpd_request *r)
 	if (a->view.v1)
 		v1_handle(a->view.v1, r);
 	else
-		httpd_answer_error(r, 503, "starting", "the API is not there yet");
+		httpd_answer_problem(r, 503, "starting", "the API is not there yet");
 }
 
 static const struct httpd_route routes[] = {
@@ -96,7 +96,8 @@ static const struct httpd_route routes[] = {
 	{HTTPD_GET, "/workers", get_page},
 	{HTTPD_GET, "/link", get_page},
 	{HTTPD_GET, "/assets/*", get_asset},
-	{HTTPD_GET | HTTPD_POST | HTTPD_PUT | HTTPD_PATCH | HTTPD_DELETE, "/v1/*", any_v1},
+	{HTTPD_GET | HTTPD_POST | HTTPD_PUT | HTTPD_PATCH | HTTPD_DELETE | HTTPD_OTHER, "/v1/*",
+		any_v1},
 };
 
 int api_new(uv_loop_t *loop, const struct addr *listen, const struct api_view *view,
@@ -109,6 +110,7 @@ int api_new(uv_loop_t *loop, const struct addr *listen, const struct api_view *v
 		.routes = routes,
 		.n_routes = ARRAY_LEN(routes),
 		.arg = a,
+		.problems = "/v1/",
 	};
 	int err = httpd_new(loop, &options, &a->httpd, why);
 

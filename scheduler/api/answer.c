@@ -4,11 +4,13 @@
 #include "scheduler/api/v1_internal.h"
 #include "scheduler/cli/facts.h"
 
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
 #define HEADERS_MAX 16
+#define ETAG_SIZE   64
 
 void v1_done(struct v1_call *c)
 {
@@ -19,6 +21,7 @@ void v1_done(struct v1_call *c)
 	json_decref(c->body);
 	json_decref(c->answer);
 	free(c->wait_key);
+	free(c->session);
 	free(c);
 }
 
@@ -59,36 +62,53 @@ static char *dump(json_t *j)
 	return text ? text : mem_strdup("null");
 }
 
-static void etag_of(const char *text, char out[36])
+/* An endpoint's begins with its generation, so that If-Match can ask for what was configured. */
+static void etag_of(const struct v1_call *c, const char *text, char out[ETAG_SIZE])
 {
 	unsigned char hash[20];
-	char hex[41];
+	char hex[41], generation[24] = "";
 
 	if (EVP_Digest(text, strlen(text), hash, NULL, EVP_sha1(), NULL) != 1)
 		abort();
 	str_hex(hash, sizeof hash, hex);
-	snprintf(out, 36, "\"%.32s\"", hex);
+	if (c->generation)
+		snprintf(generation, sizeof generation, "%" PRIu64 "-", c->generation);
+	snprintf(out, ETAG_SIZE, "\"%s%.32s\"", generation, hex);
+}
+
+/* A list of ETags, weak or not, or "*". */
+static bool is_known(const struct v1_call *c, const char *etag)
+{
+	const char *known = httpd_header(c->http, "If-None-Match");
+
+	return known && (strcmp(known, "*") == 0 || strstr(known, etag));
+}
+
+/* Sends what is to be read; text is freed. */
+void v1_text_answer(struct v1_call *c, const char *type, char *text, const char *const *headers)
+{
+	char etag[ETAG_SIZE];
+	const char *all[HEADERS_MAX] = {"ETag", etag, NULL};
+	size_t n = 2;
+
+	etag_of(c, text, etag);
+	add_headers(all, &n, headers);
+	if (is_known(c, etag)) {
+		free(text);
+		send_text(c, 304, NULL, mem_strdup(""), all);
+	} else {
+		send_text(c, 200, type, text, all);
+	}
 }
 
 void v1_json_headers(struct v1_call *c, unsigned status, json_t *j, const char *const *headers)
 {
-	char *text = dump(j), etag[36];
-	const char *all[HEADERS_MAX] = {"ETag", etag, NULL};
-	const char *known = httpd_header(c->http, "If-None-Match");
-	size_t n = 2;
+	char *text = dump(j);
 
-	if (c->changes || status != 200) {
+	if (c->changes || status != 200)
 		send_text(c, status, "application/json", text, headers);
-		return;
-	}
-	etag_of(text, etag);
-	add_headers(all, &n, headers);
-	if (known && strstr(known, etag)) {
-		free(text);
-		send_text(c, 304, NULL, mem_strdup(""), all);
-		return;
-	}
-	send_text(c, status, "application/json", text, all);
+	else
+		v1_text_answer(c, "application/json", text, headers);
 }
 
 void v1_json(struct v1_call *c, unsigned status, json_t *j)
@@ -96,7 +116,17 @@ void v1_json(struct v1_call *c, unsigned status, json_t *j)
 	v1_json_headers(c, status, j, NULL);
 }
 
-void v1_problem(struct v1_call *c, unsigned status, const char *code, const char *text)
+/* What is over soon is worth another try. */
+static const char *const *usual_headers(unsigned status)
+{
+	static const char *const unauthorized[] = {"WWW-Authenticate", "Bearer", NULL};
+	static const char *const unavailable[] = {"Retry-After", "2", NULL};
+
+	return status == 401 ? unauthorized : status == 503 ? unavailable : NULL;
+}
+
+void v1_problem_headers(struct v1_call *c, unsigned status, const char *code, const char *text,
+	const char *const *headers)
 {
 	char type[64];
 	json_t *j;
@@ -104,8 +134,12 @@ void v1_problem(struct v1_call *c, unsigned status, const char *code, const char
 	snprintf(type, sizeof type, "urn:certfleet:%s", code);
 	j = json_pack("{s:s s:o s:i s:o s:o}", "type", type, "title", json_text(code), "status",
 		(int)status, "detail", json_text(text), "instance", json_text(httpd_path(c->http)));
-	send_text(c, status, "application/problem+json", dump(j),
-		status == 401 ? (const char *const[]){"WWW-Authenticate", "Bearer", NULL} : NULL);
+	send_text(c, status, "application/problem+json", dump(j), headers);
+}
+
+void v1_problem(struct v1_call *c, unsigned status, const char *code, const char *text)
+{
+	v1_problem_headers(c, status, code, text, usual_headers(status));
 }
 
 void v1_problemf(struct v1_call *c, unsigned status, const char *code, const char *format, ...)

@@ -55,7 +55,8 @@ static unsigned refusal_status(const char *code)
 	static const struct {
 		const char *code;
 		unsigned status;
-	} rows[] = {{"not_found", 404}, {"exists", 409}, {"held", 409}, {"stale", 409}};
+	} rows[] = {{"not_found", 404}, {"exists", 409}, {"held", 409}, {"removing", 409},
+		{"no_certificate", 409}, {"stale", 412}};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		if (strcmp(rows[i].code, code) == 0)
@@ -129,7 +130,7 @@ static void sent(void *arg, int err, const struct reply *reply)
 }
 
 /* Who asks and as what: repeatable if the caller says so. */
-static bool name_request(struct v1_call *c, struct request *r)
+static void name_request(struct v1_call *c, struct request *r)
 {
 	const char *key = httpd_header(c->http, "Idempotency-Key");
 
@@ -137,37 +138,63 @@ static bool name_request(struct v1_call *c, struct request *r)
 	if (!key) {
 		snprintf(r->source, sizeof r->source, "api/%.100s", c->v1->o.name);
 		snprintf(r->id, sizeof r->id, "%" PRIu64, ++c->v1->asked);
-		return true;
-	}
-	if (!*key || strlen(key) > REQUEST_ID_MAX || strcspn(key, "\"\\ ") != strlen(key)) {
-		v1_problemf(c, 400, "invalid", "Idempotency-Key: expected 1 to %d characters",
-			REQUEST_ID_MAX);
-		return false;
+		return;
 	}
 	snprintf(r->source, sizeof r->source, "api/token/%s", c->who.name);
 	snprintf(r->id, sizeof r->id, "%s", key);
-	return true;
+}
+
+static char *answer_key(const struct v1_call *c, const struct request *r)
+{
+	char name[REQUEST_ANSWER_NAME_SIZE];
+
+	return mem_printf("%s%s", redis_prefix(c->v1->o.redis), request_answer_name(r, name));
+}
+
+static void looked_again(void *arg, int err, const struct reply *reply)
+{
+	struct v1_call *c = arg;
+	struct answer a;
+	size_t n = 0;
+	const char *bytes = err ? NULL : reply_str(reply, &n);
+
+	c->left = 0;
+	if (err || c->v1->closed)
+		v1_redis_problem(c, err);
+	else if (bytes && !read_answer(bytes, n, &a))
+		tell(c, &a);
+	else
+		c->route->fn(c);
+}
+
+void v1_again(struct v1_call *c)
+{
+	_mem_free_ char *key = NULL;
+	struct request r;
+
+	name_request(c, &r);
+	key = answer_key(c, &r);
+	c->left = 1;
+	redis_commandv(c->v1->o.redis, looked_again, c, "GET", key, NULL);
 }
 
 void v1_ask(struct v1_call *c, const char *type, const char *subject, const struct buf *data)
 {
 	_mem_free_ char *key = mem_printf("%srequests", redis_prefix(c->v1->o.redis));
-	char name[REQUEST_ANSWER_NAME_SIZE], time[CLOCK_RFC3339_LEN];
+	char time[CLOCK_RFC3339_LEN];
 	const char *argv[] = {"XADD", key, "*", "id", NULL, "type", type, "source", NULL, "subject",
 		subject, "time", clock_rfc3339(clock_wall_ms(), time), "specversion", "1.0",
 		"datacontenttype", "application/msgpack", "data", data->data};
 	size_t lens[ARRAY_LEN(argv)];
 	struct request r;
 
-	if (!name_request(c, &r))
-		return;
+	name_request(c, &r);
 	argv[4] = r.id;
 	argv[8] = r.source;
 	for (size_t i = 0; i + 1 < ARRAY_LEN(argv); i++)
 		lens[i] = strlen(argv[i]);
 	lens[ARRAY_LEN(argv) - 1] = data->len;
-	c->wait_key =
-		mem_printf("%s%s", redis_prefix(c->v1->o.redis), request_answer_name(&r, name));
+	c->wait_key = answer_key(c, &r);
 	c->deadline_ms = clock_mono_ms() + WAIT_MS;
 	c->asking = true;
 	c->left = 1;

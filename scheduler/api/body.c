@@ -10,32 +10,6 @@ bool v1_wrong(struct v1_call *c, const char *key, const char *expected)
 	return false;
 }
 
-bool v1_body_needed(struct v1_call *c)
-{
-	if (!c->body)
-		v1_problem(c, 400, "no_body", "the body: expected a JSON object, got nothing");
-	return c->body != NULL;
-}
-
-bool v1_keys_known(struct v1_call *c, const char *const *keys, size_t n)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach(c->body, key, value)
-	{
-		size_t i = 0;
-
-		while (i < n && strcmp(keys[i], key) != 0)
-			i++;
-		if (i == n) {
-			v1_problemf(c, 422, "invalid", "\"%.64s\" is not known here", key);
-			return false;
-		}
-	}
-	return true;
-}
-
 bool v1_text(struct v1_call *c, const char *key, const char **out)
 {
 	json_t *v = json_object_get(c->body, key);

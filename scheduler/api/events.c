@@ -349,6 +349,16 @@ static bool read_place(const char *text, struct place *out)
 	return true;
 }
 
+/* "" is no place. false: the call is ended. */
+static bool find_place(struct v1_call *c, const char *name, const char *text, struct place *out)
+{
+	if (!text || !*text || read_place(text, out))
+		return true;
+	v1_problemf(c, 400, "invalid", "%s: expected the id of an earlier event, got \"%.64s\"",
+		name, text);
+	return false;
+}
+
 static struct listener *begin(struct events *x, struct v1_call *c)
 {
 	static const char *const headers[] = {"Cache-Control", "no-store", "X-Accel-Buffering",
@@ -377,11 +387,9 @@ static struct listener *begin(struct events *x, struct v1_call *c)
 
 void events_listen(struct events *x, struct v1_call *c)
 {
-	const char *after = httpd_header(c->http, "Last-Event-ID");
 	struct place place = {0};
 	struct listener *l;
 
-	after = after ? after : httpd_query(c->http, "after");
 	if (!x->located) {
 		v1_problem(c, 503, "redis_away", "the streams cannot be read now");
 		return;
@@ -391,10 +399,9 @@ void events_listen(struct events *x, struct v1_call *c)
 			c, 503, "too_many", "%d listen already: try again later", LISTENERS_MAX);
 		return;
 	}
-	if (after && *after && !read_place(after, &place)) {
-		v1_problem(c, 400, "invalid", "Last-Event-ID: expected the id of an earlier event");
+	if (!find_place(c, "after", httpd_query(c->http, "after"), &place) ||
+		!find_place(c, "Last-Event-ID", httpd_header(c->http, "Last-Event-ID"), &place))
 		return;
-	}
 	l = begin(x, c);
 	if (!l || !say(l, ": welcome\n\n", 11))
 		return;

@@ -1,5 +1,4 @@
-/* What the fleet has: open alerts, workers, jobs that run or are parked, and what is left of the
- * authorities' limits. A list of keys is read first, then each of them, side by side. */
+/* What the fleet has: open alerts, workers, and what is left of the authorities' limits. */
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/runbook.h"
@@ -13,66 +12,72 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LIST_MAX  1000
 #define SILENT_MS 60000 /* a worker that gave no sign for so long */
 
-/* --- members of a list, each read by a command of its own */
+/* --- lists of keys: the newest of them, and a command for each */
 
-typedef json_t *read_fn(struct v1_call *c, const char *key, const struct reply *reply);
-
-struct member {
-	struct v1_call *call;
-	size_t at;
-	read_fn *read;
-	char key[320];
+struct list {
+	const char *keys;    /* a ZSET */
+	const char *member;  /* before the key of each */
+	const char *argv[3]; /* how it is read: HGETALL; HMGET and its fields */
+	v1_read_fn *read;
 };
 
-/* Ends the call with {what: [those that are not null], …}. */
-static void end_list(struct v1_call *c)
-{
-	json_t *list = json_array(), *item;
-	size_t i;
+struct reading {
+	struct v1_call *call;
+	const struct list *list;
+};
 
-	if (c->err) {
-		json_decref(list);
-		v1_redis_problem(c, c->err);
+static void ask_one(struct v1_call *c, const struct list *list, const char *key)
+{
+	_mem_free_ char *name =
+		mem_printf("%s%s%s", redis_prefix(c->v1->o.redis), list->member, key);
+
+	redis_commandv(c->v1->o.redis, v1_member_read, v1_member(c, key, list->read), list->argv[0],
+		name, list->argv[1], list->argv[2], NULL);
+}
+
+static void got_keys(void *arg, int err, const struct reply *keys)
+{
+	struct reading r = *(struct reading *)arg;
+	struct v1_call *c = r.call;
+
+	free(arg);
+	c->left = 0;
+	c->err = err;
+	c->answer = json_array();
+	for (size_t i = 0; !err && i < reply_len(keys); i++)
+		if (reply_str(reply_at(keys, i), NULL))
+			ask_one(c, r.list, reply_str(reply_at(keys, i), NULL));
+	if (!c->left)
+		v1_end_list(c);
+}
+
+/* The list has it alone, also when it is over, for as long as it is remembered. */
+static void read_only(struct v1_call *c, const struct list *list, const char *key)
+{
+	if (strlen(key) > V1_KEY_MAX) {
+		v1_problemf(c, 400, "invalid", "key: expected at most %d bytes", V1_KEY_MAX);
 		return;
 	}
-	json_array_foreach(c->answer, i, item)
-	{
-		if (!json_is_null(item))
-			json_array_append(list, item);
-	}
-	v1_json(c, 200, json_pack("{s:o}", strrchr(c->route->pattern, '/') + 1, list));
+	c->answer = json_array();
+	ask_one(c, list, key);
 }
 
-static void member_read(void *arg, int err, const struct reply *reply)
+static void read_list(struct v1_call *c, const struct list *list)
 {
-	struct member *m = arg;
-	struct v1_call *c = m->call;
-	json_t *j = err ? NULL : m->read(c, m->key, reply);
+	_mem_free_ char *name = mem_printf("%s%s", redis_prefix(c->v1->o.redis), list->keys);
+	struct reading *r;
+	char last[24];
+	size_t limit;
 
-	if (err && err != CF_EREDIS && !c->err)
-		c->err = err;
-	if (j)
-		json_array_set_new(c->answer, m->at, j);
-	free(m);
-	if (--c->left == 0)
-		end_list(c);
-}
-
-/* A place in the answer for what redis_commandv() is to bring. */
-static struct member *member_new(struct v1_call *c, const char *key, read_fn *read)
-{
-	struct member *m = mem_zalloc(sizeof *m);
-
-	m->call = c;
-	m->at = json_array_size(c->answer);
-	m->read = read;
-	snprintf(m->key, sizeof m->key, "%s", key);
-	json_array_append_new(c->answer, json_null());
-	c->left++;
-	return m;
+	if (!v1_number(c, "limit", 1, V1_LIST_MAX, V1_LIST, &limit))
+		return;
+	r = mem_alloc(sizeof *r);
+	*r = (struct reading){c, list};
+	snprintf(last, sizeof last, "%zu", limit - 1);
+	c->left = 1;
+	redis_commandv(c->v1->o.redis, got_keys, r, "ZREVRANGE", name, "0", last, NULL);
 }
 
 /* --- alerts */
@@ -120,70 +125,24 @@ static json_t *read_alert(struct v1_call *c, const char *key, const struct reply
 	return j;
 }
 
-static void ask_alert(struct v1_call *c, const char *key)
-{
-	_mem_free_ char *name = mem_printf("%salert:%s", redis_prefix(c->v1->o.redis), key);
-
-	redis_commandv(c->v1->o.redis, member_read, member_new(c, key, read_alert), "HMGET", name,
-		"d", "q", NULL);
-}
-
-static void got_alerts(void *arg, int err, const struct reply *keys)
-{
-	struct v1_call *c = arg;
-
-	c->left = 0;
-	c->err = err;
-	c->answer = json_array();
-	for (size_t i = 0; !err && i < reply_len(keys); i++)
-		if (reply_str(reply_at(keys, i), NULL))
-			ask_alert(c, reply_str(reply_at(keys, i), NULL));
-	if (!c->left)
-		end_list(c);
-}
-
-/* The list has it alone, also when it is over, for as long as it is remembered. */
-static void one_alert(struct v1_call *c, const char *key)
-{
-	if (strlen(key) >= sizeof((struct member *)NULL)->key) {
-		v1_problem(c, 400, "invalid", "key: too long");
-		return;
-	}
-	c->answer = json_array();
-	ask_alert(c, key);
-}
-
-/* Sends "COMMAND PREFIXkey 0 limit-1". */
-static void read_keys(struct v1_call *c, const char *command, const char *key, redis_reply_fn *done)
-{
-	_mem_free_ char *name = mem_printf("%s%s", redis_prefix(c->v1->o.redis), key);
-	char last[24];
-	size_t limit;
-
-	if (!v1_number(c, "limit", 1, LIST_MAX, 200, &limit))
-		return;
-	snprintf(last, sizeof last, "%zu", limit - 1);
-	c->left = 1;
-	redis_commandv(c->v1->o.redis, done, c, command, name, "0", last, NULL);
-}
-
 void v1_alerts(struct v1_call *c)
 {
+	static const struct list alerts = {
+		"alerts:open", "alert:", {"HMGET", "d", "q"}, read_alert};
 	const char *key = httpd_query(c->http, "key");
 
-	if (key) {
-		one_alert(c, key);
-		return;
-	}
-	read_keys(c, "ZREVRANGE", "alerts:open", got_alerts);
+	if (key)
+		read_only(c, &alerts, key);
+	else
+		read_list(c, &alerts);
 }
 
 /* --- workers */
 
 static bool is_number(const char *name)
 {
-	static const char *const numbers[] = {
-		"pid", "verify_running", "verify_slots", "issue_running", "issue_slots"};
+	static const char *const numbers[] = {"pid", "verify_running", "verify_slots",
+		"issue_running", "issue_slots", "looked", "turned"};
 
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		if (strcmp(numbers[i], name) == 0)
@@ -229,105 +188,11 @@ static json_t *read_worker(struct v1_call *c, const char *key, const struct repl
 	return j;
 }
 
-static void got_workers(void *arg, int err, const struct reply *keys)
-{
-	struct v1_call *c = arg;
-	const char *prefix = redis_prefix(c->v1->o.redis);
-
-	c->left = 0;
-	c->err = err;
-	c->answer = json_array();
-	for (size_t i = 0; !err && i < reply_len(keys); i++) {
-		const char *key = reply_str(reply_at(keys, i), NULL);
-		_mem_free_ char *name = mem_printf("%sw:%s", prefix, key ? key : "");
-
-		if (key)
-			redis_commandv(c->v1->o.redis, member_read, member_new(c, key, read_worker),
-				"HGETALL", name, NULL);
-	}
-	if (!c->left)
-		end_list(c);
-}
-
 void v1_workers(struct v1_call *c)
 {
-	read_keys(c, "ZREVRANGE", "workers", got_workers);
-}
+	static const struct list workers = {"workers", "w:", {"HGETALL"}, read_worker};
 
-/* --- jobs: what runs and what is parked, of both queues */
-
-static json_t *job_json(struct v1_call *c, const struct reply *reply, enum queue_id q)
-{
-	struct facts f = {0};
-	json_t *j = NULL;
-
-	if (v1_facts(c->v1, reply, false, &f))
-		return NULL;
-	if (v1_may(c, f.endpoint.config.tenant, f.endpoint.config.id) &&
-		f.endpoint.jobs[q].where != JOB_NONE && f.endpoint.jobs[q].where != JOB_DUE)
-		j = facts_job_json(&f, q);
-	facts_release(&f);
-	return j;
-}
-
-static json_t *read_verify_job(struct v1_call *c, const char *key, const struct reply *reply)
-{
-	(void)key;
-	return job_json(c, reply, QUEUE_VERIFY);
-}
-
-static json_t *read_issue_job(struct v1_call *c, const char *key, const struct reply *reply)
-{
-	(void)key;
-	return job_json(c, reply, QUEUE_ISSUE);
-}
-
-struct jobs_list {
-	struct v1_call *call;
-	read_fn *read;
-};
-
-static void got_jobs(void *arg, int err, const struct reply *ids)
-{
-	struct jobs_list *l = arg;
-	struct v1_call *c = l->call;
-
-	if (err && err != CF_EREDIS && !c->err)
-		c->err = err;
-	for (size_t i = 0; !err && i < reply_len(ids); i++) {
-		const char *id = reply_str(reply_at(ids, i), NULL);
-
-		if (id)
-			v1_read(c, id, member_read, member_new(c, id, l->read));
-	}
-	free(l);
-	if (--c->left == 0)
-		end_list(c);
-}
-
-void v1_jobs(struct v1_call *c)
-{
-	static const struct {
-		const char *key;
-		read_fn *read;
-	} lists[] = {{"parked:issue", read_issue_job}, {"parked:verify", read_verify_job},
-		{"run:issue", read_issue_job}, {"run:verify", read_verify_job}};
-	char last[24];
-	size_t limit;
-
-	if (!v1_number(c, "limit", 1, LIST_MAX, 200, &limit))
-		return;
-	snprintf(last, sizeof last, "%zu", limit - 1);
-	c->answer = json_array();
-	c->left = ARRAY_LEN(lists);
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		_mem_free_ char *name =
-			mem_printf("%s%s", redis_prefix(c->v1->o.redis), lists[i].key);
-		struct jobs_list *l = mem_alloc(sizeof *l);
-
-		*l = (struct jobs_list){c, lists[i].read};
-		redis_commandv(c->v1->o.redis, got_jobs, l, "ZRANGE", name, "0", last, NULL);
-	}
+	read_list(c, &workers);
 }
 
 /* --- quotas: of each authority, how many new orders its account may place now (GCRA: the key says
@@ -356,9 +221,9 @@ void v1_quotas(struct v1_call *c)
 			"%squota:%s:new_orders", redis_prefix(c->v1->o.redis), all->items[i].name);
 
 		if (all->items[i].limits.new_orders.count)
-			redis_commandv(c->v1->o.redis, member_read,
-				member_new(c, all->items[i].name, read_quota), "GET", name, NULL);
+			redis_commandv(c->v1->o.redis, v1_member_read,
+				v1_member(c, all->items[i].name, read_quota), "GET", name, NULL);
 	}
 	if (!c->left)
-		end_list(c);
+		v1_end_list(c);
 }

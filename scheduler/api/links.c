@@ -83,31 +83,21 @@ static void link_allowed(void *arg, int err, const struct reply *reply)
 	struct making *m = arg;
 	struct v1_call *c = m->call;
 	struct facts f = {0};
-	bool allowed = false;
 
 	c->left = 0;
-	if (!err && !v1_facts(c->v1, reply, false, &f))
-		allowed = v1_may(c, f.endpoint.config.tenant, f.endpoint.config.id);
-	if (allowed) {
+	if (v1_mine(c, err, reply, false, &f))
 		write_link(m, f.endpoint.config.tenant);
-	} else {
-		if (err)
-			v1_redis_problem(c, err);
-		else
-			v1_problemf(c, 404, "not_found", "there is no endpoint \"%s\"", c->id);
+	else
 		free(m);
-	}
 	facts_release(&f);
 }
 
 void v1_link(struct v1_call *c)
 {
-	static const char *const keys[] = {"expires_in"};
 	struct making *m;
 	int64_t seconds;
 
-	if (!v1_keys_known(c, keys, ARRAY_LEN(keys)) ||
-		!v1_seconds(c, "expires_in", EXPIRES_LEAST, EXPIRES_MOST, EXPIRES_USUAL, &seconds))
+	if (!v1_seconds(c, "expires_in", EXPIRES_LEAST, EXPIRES_MOST, EXPIRES_USUAL, &seconds))
 		return;
 	m = mem_zalloc(sizeof *m);
 	m->call = c;
@@ -146,21 +136,13 @@ static void revoke_allowed(void *arg, int err, const struct reply *reply)
 	struct v1_call *c = arg;
 	_mem_free_ char *list = list_key(c);
 	struct facts f = {0};
-	bool allowed = false;
 
 	c->left = 0;
-	if (!err && !v1_facts(c->v1, reply, false, &f)) {
-		allowed = v1_may(c, f.endpoint.config.tenant, f.endpoint.config.id);
-		facts_release(&f);
-	}
-	if (err) {
-		v1_redis_problem(c, err);
-	} else if (!allowed) {
-		v1_problemf(c, 404, "not_found", "there is no endpoint \"%s\"", c->id);
-	} else {
-		c->left = 1;
-		redis_commandv(c->v1->o.redis, revoked, c, "ZRANGE", list, "0", "-1", NULL);
-	}
+	if (!v1_mine(c, err, reply, false, &f))
+		return;
+	facts_release(&f);
+	c->left = 1;
+	redis_commandv(c->v1->o.redis, revoked, c, "ZRANGE", list, "0", "-1", NULL);
 }
 
 void v1_unlink(struct v1_call *c)
@@ -254,10 +236,12 @@ static void got_used(void *arg, int err, const struct reply *reply)
 
 void v1_exchange(struct v1_call *c)
 {
-	const char *secret = json_string_value(json_object_get(c->body, "secret"));
 	_mem_free_ char *key = NULL;
+	const char *secret;
 	struct exchange *x;
 
+	if (!v1_text(c, "secret", &secret))
+		return;
 	if (!secret || strlen(secret) >= ACCESS_SECRET_SIZE) {
 		v1_problem(
 			c, 422, "invalid", "secret: expected what stands behind the link's \"#\"");

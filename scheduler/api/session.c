@@ -68,10 +68,8 @@ static void got_session(void *arg, int err, const struct reply *reply)
 	} else if (name && strncmp(name, "link:", 5) == 0) {
 		read_link(c, name + 5);
 	} else if (who) {
-		_mem_free_ char *key =
-			mem_printf("%ssession:%s", redis_prefix(c->v1->o.redis), c->session);
-
-		redis_commandv(c->v1->o.redis, NULL, NULL, "EXPIRE", key, SESSION_S_TEXT, NULL);
+		redis_commandv(
+			c->v1->o.redis, NULL, NULL, "EXPIRE", c->session, SESSION_S_TEXT, NULL);
 		c->who = *who;
 		v1_enter(c);
 	} else {
@@ -81,15 +79,14 @@ static void got_session(void *arg, int err, const struct reply *reply)
 
 void v1_session(struct v1_call *c, const char *cookie)
 {
-	_mem_free_ char *key = v1_session_key(c->v1, cookie);
-
 	if (!c->v1->tokens) { /* open: a cookie from other times says nothing */
 		c->who = (struct access_identity){.name = "local", .scope = ACCESS_WRITE};
 		v1_enter(c);
 		return;
 	}
+	c->session = v1_session_key(c->v1, cookie);
 	c->left = 1;
-	redis_commandv(c->v1->o.redis, got_session, c, "GETEX", key, "EX", SESSION_S_TEXT, NULL);
+	redis_commandv(c->v1->o.redis, got_session, c, "GET", c->session, NULL);
 }
 
 static json_t *who_json(const struct v1 *v, const struct access_identity *who)
@@ -139,11 +136,14 @@ static void logged_in(void *arg, int err, const struct reply *reply)
 
 void v1_login(struct v1_call *c)
 {
-	const char *token = json_string_value(json_object_get(c->body, "token"));
-	const struct access_identity *who = token ? access_tokens_find(c->v1->tokens, token) : NULL;
+	const struct access_identity *who;
 	_mem_free_ char *key = NULL;
+	const char *token;
 	struct login *l;
 
+	if (!v1_text(c, "token", &token))
+		return;
+	who = token ? access_tokens_find(c->v1->tokens, token) : NULL;
 	if (!who) {
 		v1_problem(c, 401, "unknown_token", "this token is not known here");
 		return;

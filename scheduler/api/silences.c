@@ -201,14 +201,12 @@ static void add(struct making *m)
 
 void v1_silence_add(struct v1_call *c)
 {
-	static const char *const keys[] = {"field", "pattern", "reason", "expires_in"};
 	const char *field, *pattern, *reason;
 	struct why why = {""};
 	struct making *m;
 	int64_t seconds;
 
-	if (!v1_body_needed(c) || !v1_keys_known(c, keys, ARRAY_LEN(keys)) ||
-		!v1_text(c, "field", &field) || !v1_text(c, "pattern", &pattern) ||
+	if (!v1_text(c, "field", &field) || !v1_text(c, "pattern", &pattern) ||
 		!v1_text(c, "reason", &reason) ||
 		!v1_seconds(c, "expires_in", 1, SECONDS_MAX, -1, &seconds))
 		return;

@@ -13,97 +13,6 @@
 #define TICK_MS    50
 #define QUERY_ROWS 20000 /* a step of about a millisecond */
 
-static void v1_listen(struct v1_call *c);
-
-static const struct v1_route routes[] = {
-	{HTTPD_GET, "/v1/status", v1_overview, V1_MANY},
-	{HTTPD_GET, "/v1/endpoints", v1_list, V1_MANY},
-	{HTTPD_POST, "/v1/endpoints", v1_add, 0},
-	{HTTPD_GET, "/v1/endpoints/:id", v1_show, 0},
-	{HTTPD_PATCH, "/v1/endpoints/:id", v1_update, 0},
-	{HTTPD_DELETE, "/v1/endpoints/:id", v1_remove, 0},
-	{HTTPD_GET, "/v1/endpoints/:id/records", v1_records, 0},
-	{HTTPD_GET, "/v1/endpoints/:id/certificate", v1_certificate, 0},
-	{HTTPD_POST, "/v1/endpoints/:id/verify", v1_verify, 0},
-	{HTTPD_POST, "/v1/endpoints/:id/renew", v1_renew, 0},
-	{HTTPD_POST, "/v1/endpoints/:id/revoke", v1_revoke, 0},
-	{HTTPD_POST, "/v1/endpoints/:id/retry", v1_retry, 0},
-	{HTTPD_POST, "/v1/endpoints/:id/links", v1_link, 0},
-	{HTTPD_DELETE, "/v1/endpoints/:id/links", v1_unlink, 0},
-	{HTTPD_POST, "/v1/links/exchange", v1_exchange, V1_OPEN},
-	{HTTPD_GET, "/v1/alerts", v1_alerts, V1_MANY},
-	{HTTPD_GET, "/v1/silences", v1_silences, V1_FLEET},
-	{HTTPD_POST, "/v1/silences", v1_silence_add, V1_FLEET},
-	{HTTPD_GET, "/v1/silences/:id", v1_silence, V1_FLEET},
-	{HTTPD_DELETE, "/v1/silences/:id", v1_silence_end, V1_FLEET},
-	{HTTPD_GET, "/v1/jobs", v1_jobs, V1_MANY},
-	{HTTPD_GET, "/v1/queues", v1_queues, V1_FLEET},
-	{HTTPD_GET, "/v1/workers", v1_workers, V1_FLEET},
-	{HTTPD_GET, "/v1/quotas", v1_quotas, V1_FLEET},
-	{HTTPD_GET, "/v1/events", v1_listen, 0},
-	{HTTPD_GET, "/v1/session", v1_who, 0},
-	{HTTPD_POST, "/v1/session", v1_login, V1_OPEN},
-	{HTTPD_DELETE, "/v1/session", v1_logout, 0},
-};
-
-static const struct {
-	enum httpd_method method;
-	const char *name;
-} methods[] = {{HTTPD_GET, "GET, HEAD"}, {HTTPD_POST, "POST"}, {HTTPD_PUT, "PUT"},
-	{HTTPD_PATCH, "PATCH"}, {HTTPD_DELETE, "DELETE"}};
-
-/* --- routing */
-
-/* One segment of the pattern against one of the path. */
-static bool segment_fits(const char *p, size_t pn, const char *s, size_t sn, char *id, size_t size)
-{
-	if (pn != 3 || strncmp(p, ":id", 3) != 0)
-		return pn == sn && strncmp(p, s, pn) == 0;
-	if (!sn || sn >= size)
-		return false;
-	memcpy(id, s, sn);
-	id[sn] = 0;
-	return true;
-}
-
-static bool path_fits(const char *pattern, const char *path, char *id, size_t size)
-{
-	while (*pattern == '/' && *path == '/') {
-		size_t pn = strcspn(++pattern, "/"), sn = strcspn(++path, "/");
-
-		if (!segment_fits(pattern, pn, path, sn, id, size))
-			return false;
-		pattern += pn;
-		path += sn;
-	}
-	return !*pattern && !*path;
-}
-
-/* Sets route and id; else ends the call. */
-static bool find_route(struct v1_call *c)
-{
-	const char *path = httpd_path(c->http);
-	char allow[64] = "";
-
-	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (!path_fits(routes[i].pattern, path, c->id, sizeof c->id))
-			continue;
-		if (routes[i].method == httpd_method(c->http)) {
-			c->route = &routes[i];
-			return true;
-		}
-		for (size_t k = 0; k < ARRAY_LEN(methods); k++)
-			if (methods[k].method == routes[i].method)
-				snprintf(allow + strlen(allow), sizeof allow - strlen(allow),
-					"%s%s", allow[0] ? ", " : "", methods[k].name);
-	}
-	if (allow[0])
-		v1_problemf(c, 405, "method_not_allowed", "here one can: %s", allow);
-	else
-		v1_problem(c, 404, "not_found", "the API has nothing at this path");
-	return false;
-}
-
 /* --- who asks */
 
 static const struct {
@@ -173,17 +82,17 @@ static bool read_body(struct v1_call *c)
 	size_t len;
 	const char *text = httpd_body(c->http, &len);
 
-	if (!len || !c->changes)
+	if (!len)
 		return true;
 	c->body = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
 	if (!c->body) {
-		v1_problemf(c, 400, "not_json", "line %d, column %d: %s", error.line, error.column,
-			error.text);
+		v1_problemf(c, 400, "not_json", "the body, line %d, column %d: %s", error.line,
+			error.column, error.text);
 		return false;
 	}
 	if (json_is_object(c->body))
 		return true;
-	v1_problem(c, 400, "no_object", "the body must be a JSON object");
+	v1_problem(c, 400, "no_object", "the body: expected a JSON object");
 	return false;
 }
 
@@ -195,8 +104,8 @@ void v1_enter(struct v1_call *c)
 		v1_problem(c, 403, "not_yours", "this is about the whole fleet");
 	else if ((c->route->flags & V1_MANY) && c->who.endpoint[0])
 		v1_problem(c, 403, "not_yours", "this link shows one endpoint");
-	else if (read_body(c))
-		c->route->fn(c);
+	else if (read_body(c) && v1_fits(c))
+		v1_once(c);
 }
 
 void v1_handle(struct v1 *v, struct httpd_request *r)
@@ -216,7 +125,7 @@ void v1_handle(struct v1 *v, struct httpd_request *r)
 	else if (!v->tokens && !v->loopback)
 		v1_problem(c, 403, "no_tokens_file",
 			"beyond loopback the API wants tokens: set scheduler.tokens_file");
-	else if (find_route(c))
+	else if (v1_find_route(c))
 		identify(c);
 }
 
@@ -306,7 +215,7 @@ int v1_new(const struct v1_options *options, struct v1 **out, struct why *why)
 	return 0;
 }
 
-static void v1_listen(struct v1_call *c)
+void v1_listen(struct v1_call *c)
 {
 	events_listen(c->v1->events, c);
 }
