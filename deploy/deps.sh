@@ -27,7 +27,7 @@ packages=(
     redis-server redis-tools knot knot-dnsutils unbound haproxy bind9-dnsutils procps mandoc
     python3-redis python3-msgpack python3-pytest python3-pytest-xdist python3-yaml
 )
-test_packages=(prometheus-alertmanager chromium chromium-driver python3-selenium fonts-dejavu-core)
+test_packages=(python3-jsonschema prometheus-alertmanager chromium chromium-driver python3-selenium fonts-dejavu-core)
 
 say() { echo "deps: $*" >&2; }
 die() { say "$*"; exit 1; }

@@ -53,31 +53,35 @@ static void got_keys(void *arg, int err, const struct reply *keys)
 		v1_end_list(c);
 }
 
-/* The list has it alone, also when it is over, for as long as it is remembered. */
-static void read_only(struct v1_call *c, const struct list *list, const char *key)
+static void read_newest(struct v1_call *c, const struct list *list, size_t limit)
 {
+	_mem_free_ char *name = mem_printf("%s%s", redis_prefix(c->v1->o.redis), list->keys);
+	struct reading *r = mem_alloc(sizeof *r);
+	char last[24];
+
+	*r = (struct reading){c, list};
+	snprintf(last, sizeof last, "%zu", limit - 1);
+	c->left = 1;
+	redis_commandv(c->v1->o.redis, got_keys, r, "ZREVRANGE", name, "0", last, NULL);
+}
+
+/* With a key that one alone, also when it is over, for as long as it is remembered. */
+static void read_list(struct v1_call *c, const struct list *list, const char *key)
+{
+	size_t limit;
+
+	if (!v1_number(c, "limit", 1, V1_LIST_MAX, V1_LIST, &limit))
+		return;
+	if (!key) {
+		read_newest(c, list, limit);
+		return;
+	}
 	if (strlen(key) > V1_KEY_MAX) {
 		v1_problemf(c, 400, "invalid", "key: expected at most %d bytes", V1_KEY_MAX);
 		return;
 	}
 	c->answer = json_array();
 	ask_one(c, list, key);
-}
-
-static void read_list(struct v1_call *c, const struct list *list)
-{
-	_mem_free_ char *name = mem_printf("%s%s", redis_prefix(c->v1->o.redis), list->keys);
-	struct reading *r;
-	char last[24];
-	size_t limit;
-
-	if (!v1_number(c, "limit", 1, V1_LIST_MAX, V1_LIST, &limit))
-		return;
-	r = mem_alloc(sizeof *r);
-	*r = (struct reading){c, list};
-	snprintf(last, sizeof last, "%zu", limit - 1);
-	c->left = 1;
-	redis_commandv(c->v1->o.redis, got_keys, r, "ZREVRANGE", name, "0", last, NULL);
 }
 
 /* --- alerts */
@@ -129,12 +133,8 @@ void v1_alerts(struct v1_call *c)
 {
 	static const struct list alerts = {
 		"alerts:open", "alert:", {"HMGET", "d", "q"}, read_alert};
-	const char *key = httpd_query(c->http, "key");
 
-	if (key)
-		read_only(c, &alerts, key);
-	else
-		read_list(c, &alerts);
+	read_list(c, &alerts, httpd_query(c->http, "key"));
 }
 
 /* --- workers */
@@ -192,7 +192,7 @@ void v1_workers(struct v1_call *c)
 {
 	static const struct list workers = {"workers", "w:", {"HGETALL"}, read_worker};
 
-	read_list(c, &workers);
+	read_list(c, &workers, NULL);
 }
 
 /* --- quotas: of each authority, how many new orders its account may place now (GCRA: the key says

@@ -1,6 +1,25 @@
-"""The HTTP API as programs use it."""
+"""The HTTP API as programs use it; each answer is held against its OpenAPI document (contract.py)."""
+import hashlib
 import http.client
 import json
+import secrets
+
+import contract
+
+
+class Tokens(dict):
+    """Names and tokens; scopes: name → (scope, tenant)."""
+
+    def __init__(self, scopes):
+        super().__init__({name: "cf_" + secrets.token_urlsafe(32) for name in scopes})
+        self.scopes = scopes
+
+    def write(self, path):
+        """The file for scheduler.tokens_file."""
+        path.write_text("".join(f"{name} {scope} {tenant} {hashlib.sha256(self[name].encode()).hexdigest()}\n"
+                                for name, (scope, tenant) in self.scopes.items()))
+        path.chmod(0o600)
+        return str(path)
 
 
 class Api:
@@ -20,8 +39,11 @@ class Api:
             sent.setdefault("Content-Type", "application/json")
         connection.request(method, path, body=raw, headers=sent)
         answer = connection.getresponse()
-        text = answer.read().decode()
-        document = json.loads(text) if "json" in (answer.getheader("Content-Type") or "") else text
+        bytes_read = answer.read()
+        contract.check(method, path, sent, raw.encode() if isinstance(raw, str) else raw, answer.status,
+                       dict(answer.getheaders()), bytes_read)
+        text = bytes_read.decode()
+        document = json.loads(text) if text and "json" in (answer.getheader("Content-Type") or "") else text
         connection.close()
         return answer.status, document, dict(answer.getheaders())
 
@@ -57,10 +79,17 @@ class Listener:
             elif key == "data":
                 data = json.loads(value)
             elif not line.strip():
+                self.check(kind, data)
                 if data and wanted(kind, data):
                     return data
                 kind, data = "message", ""
         raise AssertionError("the stream ended")
+
+    @staticmethod
+    def check(kind, data):
+        schema = {"changed": "Changed", "gap": "Gap"}.get(kind, "Event")
+        found = contract.CONTRACT.schema_errors(schema, data) if data else []
+        assert not found, f"event {kind}: {found}"
 
     def close(self):
         self.connection.close()

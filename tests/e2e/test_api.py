@@ -1,9 +1,6 @@
 """The HTTP API: a domain is brought, watched and taken away by programs; and nobody else can."""
-import hashlib
-import secrets
-
 import pytest
-from api_aid import Api, Listener, problem
+from api_aid import Api, Listener, Tokens, problem
 from conftest import running_stack
 from servers import wait_until
 
@@ -12,17 +9,14 @@ TOKENS = {"ops": ("write", "-"), "viewer": ("read", "-"), "acme": ("write", "acm
 
 @pytest.fixture(scope="module")
 def tokens():
-    return {name: "cf_" + secrets.token_urlsafe(32) for name in TOKENS}
+    return Tokens(TOKENS)
 
 
 @pytest.fixture(scope="module")
 def stack(tokens, tmp_path_factory):
-    path = tmp_path_factory.mktemp("api") / "tokens"
-    path.write_text("".join(f"{name} {scope} {tenant} {hashlib.sha256(tokens[name].encode()).hexdigest()}\n"
-                            for name, (scope, tenant) in TOKENS.items()))
-    path.chmod(0o600)
+    path = tokens.write(tmp_path_factory.mktemp("api") / "tokens")
     yield from running_stack(sync=False, workers=1, config={
-        "scheduler": {"tokens_file": str(path), "hosts": ["dash.platform.test"]}})
+        "scheduler": {"tokens_file": path, "hosts": ["dash.platform.test"]}})
 
 
 @pytest.fixture
