@@ -142,7 +142,7 @@ void v1_alerts(struct v1_call *c)
 static bool is_number(const char *name)
 {
 	static const char *const numbers[] = {"pid", "verify_running", "verify_slots",
-		"issue_running", "issue_slots", "looked", "turned"};
+		"issue_running", "issue_slots", "looked", "turned", "ca_apart"};
 
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 		if (strcmp(numbers[i], name) == 0)
@@ -153,9 +153,12 @@ static bool is_number(const char *name)
 static int64_t number_of(const struct reply *r)
 {
 	const char *text = reply_str(r, NULL);
+	bool below = text && *text == '-';
 	uint64_t n = 0;
 
-	return text && !str_parse_u64(text, INT64_MAX, &n) ? (int64_t)n : 0;
+	if (!text || str_parse_u64(text + below, INT64_MAX, &n))
+		return 0;
+	return below ? -(int64_t)n : (int64_t)n;
 }
 
 static void put_worker_field(json_t *j, const char *name, const struct reply *value)
