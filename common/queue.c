@@ -9,7 +9,9 @@
 
 #define BATCH_BYTES  (1u << 20) /* a batch goes out early when it holds so much */
 #define FINISH_BYTES (4u << 20)
-#define NONCE_BYTES  16
+#define BATCH_NAMES \
+	100 /* and when it has so many names to look up: each costs the script as much as a job */
+#define NONCE_BYTES 16
 
 /* What is batched, in the order in which a turn's batches go out: a checkpoint before the finish
  * that follows it. */
@@ -41,6 +43,7 @@ struct batch {
 	struct batch *next;
 	enum op op;
 	size_t n, told;
+	size_t names; /* that the items release or leave authorizations for */
 	struct item items[QUEUE_BATCH];
 	struct queue_args args; /* of the items; each has ops[op].per_item */
 };
@@ -216,7 +219,7 @@ static struct batch *batch_open(struct queue *q, enum op op, struct item item)
 {
 	struct batch *b = q->open[op];
 
-	if (b && (b->n == QUEUE_BATCH || b->args.bytes > BATCH_BYTES)) {
+	if (b && (b->n == QUEUE_BATCH || b->args.bytes > BATCH_BYTES || b->names >= BATCH_NAMES)) {
 		queue_flush(q);
 		b = NULL;
 	}
@@ -341,6 +344,7 @@ void queue_finish(struct queue *q, const struct queue_finish *f, queue_done_fn *
 	queue_pack_finish(f, &packed);
 	item.refused = buf_err(&packed);
 	b = batch_open(q, OP_FINISH, item);
+	b->names += f->authzs_n + f->dropped_n;
 	queue_args_add(&b->args, packed.data, item.refused ? 0 : packed.len); /* none is refused */
 }
 

@@ -5,10 +5,6 @@
 local CLAIMS_MAX, AUTHZ_MAX = 256, 64
 local free_asks = 256 -- how many may still be asked to look at names that became free, in this call
 
-local function is_claim(c)
-	return type(c) == 'table' and type(c[1]) == 'string' and type(c[2]) == 'string' and is_int(c[3], 0, 15)
-end
-
 local function is_left(a)
 	return type(a) == 'table' and type(a[1]) == 'string' and type(a[2]) == 'string' and is_int(a[3], 0, MS_MAX) and
 		type(a[4]) == 'string' and type(a[5]) == 'string'
@@ -19,12 +15,32 @@ local function dom_of(name)
 	return P .. 'dom:' .. redis.sha1hex(base):sub(1, 3), base, wild == 1 and 2 or 1
 end
 
-local function dom_read(key, base)
-	local d = unpacked(redis.call('HGET', key, base))
-	if not d or type(d[1]) ~= 'string' or type(d[2]) ~= 'string' or not is_list(d[3], CLAIMS_MAX, is_claim) or
-		not is_list(d[4], AUTHZ_MAX, is_left) then
-		d = {'', '', {}, {}}
+-- What has another type raises when it is compared: a name may have very many claims.
+local function dom_unpack(bytes)
+	local d = cmsgpack.unpack(bytes)
+	local list = d[3]
+	if d[1] < '' or d[2] < '' or type(list) ~= 'table' or #list > CLAIMS_MAX or not is_list(d[4], AUTHZ_MAX, is_left) then
+		return nil
 	end
+	for n = 1, #list do
+		local c = list[n]
+		local kinds = c[3]
+		if c[1] < '' or c[2] < '' or kinds < 0 or kinds > 15 or kinds % 1 ~= 0 then
+			return nil
+		end
+	end
+	return d
+end
+
+local walked = 0 -- claims that were read in this call
+local function dom_read(key, base)
+	local bytes = redis.call('HGET', key, base)
+	local ok, d
+	if bytes then
+		ok, d = pcall(dom_unpack, bytes)
+	end
+	d = ok and d or {'', '', {}, {}}
+	walked = walked + #d[3]
 	return d
 end
 

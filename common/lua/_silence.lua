@@ -26,6 +26,15 @@ local function need_silences()
 	need_type('hash', 'silences')
 end
 
+-- The longest piece of a pattern without "?" and "*": most texts do not have it, and that is seen at once.
+local function longest_piece(pattern)
+	local longest = ''
+	for piece in pattern:gmatch('[^%*%?]+') do
+		longest = #piece > #longest and piece or longest
+	end
+	return longest
+end
+
 local read_silences
 local function silences()
 	if not read_silences then
@@ -35,6 +44,7 @@ local function silences()
 			local s = unpacked(all[i])
 			if s and is_text(s.id, 64) and is_text(s.pattern, 200) and type(s.field) == 'string' and
 				is_int(s.till, 0, MS_MAX) then
+				s.piece = longest_piece(s.pattern)
 				read_silences[#read_silences + 1] = s
 			end
 		end
@@ -42,13 +52,17 @@ local function silences()
 	return read_silences
 end
 
+local function silences_text(s, text)
+	return text:find(s.piece or longest_piece(s.pattern), 1, true) and fits(text, s.pattern)
+end
+
 local function silences_alert(s, key, data)
 	if s.field ~= '' then
 		local value = s.field == 'key' and key or data[s.field]
-		return type(value) == 'string' and fits(value, s.pattern)
+		return type(value) == 'string' and silences_text(s, value)
 	end
 	for _, value in ipairs({key, data.endpoint or '', data.condition or '', data.tenant or ''}) do
-		if type(value) == 'string' and value ~= '' and fits(value, s.pattern) then
+		if type(value) == 'string' and value ~= '' and silences_text(s, value) then
 			return true
 		end
 	end

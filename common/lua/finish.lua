@@ -40,9 +40,13 @@ local function still_dropped(bytes, released)
 end
 
 local function remove(m, f, tenant, beside)
+	local done = {}
 	for _, list in ipairs({m.d or {}, dropped_names(f[5])}) do
 		for _, name in ipairs(list) do
-			claim_drop(m.i, name, true)
+			if not done[name] then
+				done[name] = true
+				claim_drop(m.i, name, true)
+			end
 		end
 	end
 	job_out(other, tenant, m.i, beside)

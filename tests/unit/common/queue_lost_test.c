@@ -341,6 +341,39 @@ static void test_large_batches(void **state)
 	await_cli(w, "HSTRLEN cf:{test}:e:e063 v", "100000");
 }
 
+/* Names cost the script as much as jobs: ten finishes of 40 go in four calls, 120 names in each of
+ * the first. */
+static void test_names_fill_a_batch(void **state)
+{
+	struct world *w = *state;
+	struct queue_authz authzs[40];
+	_mem_free_ char *info = NULL;
+	int before;
+
+	for (size_t i = 0; i < ARRAY_LEN(authzs); i++)
+		authzs[i] = (struct queue_authz){
+			"a.example", "ca", "https://ca.example/1", 4102444800000};
+	add_many(w, 10);
+	take(w);
+	assert_int_equal(w->jobs_n, 10);
+	before = w->dones;
+	await_cli(w, "CONFIG RESETSTAT", "OK");
+	for (size_t i = 0; i < w->jobs_n; i++) {
+		struct queue_finish f = {.id = w->ids[i],
+			.token = w->tokens[i],
+			.generation = 1,
+			.want = 1,
+			.authzs = authzs,
+			.authzs_n = ARRAY_LEN(authzs)};
+
+		queue_finish(w->queue, &f, on_done, w);
+	}
+	assert_true(loop_until_count(&w->loop, &w->dones, before + 10, SOON_MS));
+	expect_dones(w, before, 10, 0);
+	info = redis_server_cli(w->server, "INFO commandstats");
+	assert_non_null(strstr(info, "cmdstat_evalsha:calls=4,"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +384,7 @@ int main(void)
 		TEST(test_checkpoint_lost),
 		TEST(test_scripts_forgotten),
 		TEST(test_large_batches),
+		TEST(test_names_fill_a_batch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,6 +147,19 @@ KEEP = {
     "parked as well": lambda f: f.db.zadd(f.key("parked:verify"), {"a": 1}),
 }
 
+def test_a_slice_ends_early_where_names_have_many_claims(fleet):
+    """40 endpoints of as many tenants claim the same ten names: 400 claims to read for each endpoint."""
+    names = [f"n{i}.example" for i in range(10)]
+    for i in range(40):
+        fleet.add(f"e{i:02}", tenant=f"t{i}")
+        assert fleet.apply("update", f"e{i:02}", c=config(*names), na=names)[0] == OK
+    after, slices = b"", []
+    while after or not slices:
+        after, *rows = fleet.run("audit", after, 64)
+        assert all(row[12] == 1 for row in rows) and after in (rows[-1][0], b"")
+        slices.append([row[0].decode() for row in rows])
+    assert sum(slices, []) == [f"e{i:02}" for i in range(40)] and {len(s) for s in slices[:-1]} == {6}
+
 
 @pytest.mark.parametrize("damage", KEEP)
 def test_what_runs_goes_on_running(fleet, damage):
