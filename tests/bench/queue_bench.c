@@ -1,10 +1,13 @@
 /* queue_bench.c - the full life of a no-op job: due, taken, finished, due again.
  *
- * usage: queue_bench [JOBS [ENDPOINTS [TENANTS [WORKERS [SOCKET]]]]]
+ * usage: queue_bench [JOBS [ENDPOINTS [TENANTS [WORKERS [SOCKET [bulk|each]]]]]]
  *
  * Against the Redis at SOCKET, or a redis-server of its own with the append-only file, fsync every
  * second, over a unix socket. Each worker has a connection, takes 64 and finishes 64. Prints jobs a
  * second, the server's CPU time a job and this program's.
+ *
+ * With bulk or each a job is done once: each endpoint's is asked for by a connection of its own, 64
+ * a call or one by one, taken, and finished with nothing due after it. ENDPOINTS is then JOBS.
  */
 #include "common/clock.h"
 #include "common/mem.h"
@@ -19,6 +22,8 @@
 
 #define LEASE_MS    30000
 #define WORKERS_MAX 16
+#define ASKS_MAX    8 /* calls in flight that ask for 64 */
+#define IDLE_MS     2 /* until a worker that got nothing looks again */
 
 struct bench;
 
@@ -27,6 +32,7 @@ struct worker {
 	struct redis *redis;
 	struct queue *queue;
 	size_t open; /* finishes that are not answered */
+	uv_timer_t idle;
 	bool up;
 };
 
@@ -39,6 +45,8 @@ struct bench {
 	size_t workers_n, up_n;
 	size_t endpoints, tenants, applied, asked;
 	uint64_t jobs, wanted;
+	struct redis *asker;
+	size_t ask_each; /* endpoints a call; 0: jobs come again by themselves */
 	bool failed;
 	double server_cpu;
 	bool got_cpu;
@@ -112,7 +120,7 @@ static void add_endpoint(struct bench *b, size_t i)
 		.tenant = tenant,
 		.config = "\x80",
 		.config_len = 1,
-		.verify = &now,
+		.verify = b->ask_each ? NULL : &now,
 		.answer = "\x80",
 		.answer_len = 1,
 		.names_added = names,
@@ -136,6 +144,11 @@ static void on_finished(void *arg, int err)
 		take(w);
 }
 
+static void on_idle(uv_timer_t *timer)
+{
+	take(timer->data);
+}
+
 static void on_taken(
 	void *arg, int err, const struct queue_job *jobs, size_t n, int64_t next_due_ms)
 {
@@ -150,18 +163,57 @@ static void on_taken(
 			.token = jobs[i].token,
 			.generation = 1,
 			.want = jobs[i].want,
-			.next = &again};
+			.next = w->bench->ask_each ? NULL : &again};
 
 		queue_finish(w->queue, &f, on_finished, w);
 	}
 	if (!n)
-		take(w);
+		uv_timer_start(&w->idle, on_idle, IDLE_MS, 0);
 }
 
 static void take(struct worker *w)
 {
 	if (w->bench->jobs < w->bench->wanted && !w->bench->failed)
 		queue_take(w->queue, QUEUE_BATCH, 100000, 0, QUEUE_SUSPECTS, on_taken, w);
+}
+
+/* --- who asks, when jobs are done once */
+
+static void ask(struct bench *b);
+
+static void on_asked(void *arg, int err, const struct reply *reply)
+{
+	struct bench *b = arg;
+
+	b->failed |= err != 0 || reply_int(reply_at(reply, 0)) != 0;
+	ask(b);
+}
+
+/* "verify" and for each endpoint its id, intent, lane, time, why and no force, as queue_ask() sends
+ * it. */
+static void ask(struct bench *b)
+{
+	static const char *const plan[] = {"0", "2", "0", "ask", "0"};
+	const char *argv[1 + 6 * QUEUE_BATCH] = {"verify"};
+	size_t lens[1 + 6 * QUEUE_BATCH] = {6}, n = 1;
+	char ids[QUEUE_BATCH][32];
+
+	for (size_t i = 0; i < b->ask_each && b->asked < b->endpoints; i++, b->asked++) {
+		lens[n] = (size_t)snprintf(ids[i], sizeof ids[i], "e%06zu", b->asked);
+		argv[n++] = ids[i];
+		for (size_t k = 0; k < ARRAY_LEN(plan); k++, n++) {
+			argv[n] = plan[k];
+			lens[n] = strlen(plan[k]);
+		}
+	}
+	if (n > 1)
+		redis_script(b->asker, "ask", n, argv, lens, on_asked, b);
+}
+
+static void begin_to_ask(struct bench *b)
+{
+	for (size_t i = 0; b->ask_each && i < ASKS_MAX * QUEUE_BATCH / b->ask_each; i++)
+		ask(b);
 }
 
 static void turn_until(struct bench *b, size_t *counter, size_t n)
@@ -211,7 +263,10 @@ static void connect_workers(struct bench *b)
 		w->bench = b;
 		w->redis = redis_new(&b->loop, &b->options, on_state, w);
 		w->queue = queue_new(w->redis, QUEUE_VERIFY, name, LEASE_MS);
+		w->idle.data = w;
+		uv_timer_init(&b->loop, &w->idle);
 	}
+	b->asker = redis_new(&b->loop, &b->options, NULL, NULL);
 	turn_until(b, &b->up_n, b->workers_n);
 }
 
@@ -220,6 +275,7 @@ static void measure(struct bench *b)
 	double server = server_cpu(b), own = own_cpu(), s;
 	int64_t start = clock_mono_ms();
 
+	begin_to_ask(b);
 	for (size_t i = 0; i < b->workers_n; i++)
 		take(&b->workers[i]);
 	while (b->jobs < b->wanted && !b->failed)
@@ -250,6 +306,10 @@ int main(int argc, char **argv)
 
 	if (!b.wanted || !b.tenants || !b.workers_n || b.workers_n > WORKERS_MAX)
 		die("at least one job, one tenant and 1 to 16 workers");
+	if (argc > 6) {
+		b.ask_each = !strcmp(argv[6], "each") ? 1 : QUEUE_BATCH;
+		b.endpoints = b.wanted;
+	}
 	uv_loop_init(&b.loop);
 	if (argc > 5)
 		snprintf(b.socket, sizeof b.socket, "%s", argv[5]);

@@ -1,5 +1,6 @@
-# No-op jobs in Sidekiq. As a program: sidekiq.rb SOCKET N LIVES pushes N that come again until each had LIVES: says "ready", goes on at a line on stdin. With
-# `sidekiq -r` it is the job, and says "ready" once the process works; CERTFLEET_BENCH_SOCKET is Redis.
+# No-op jobs in Sidekiq. As a program: sidekiq.rb SOCKET N LIVES [each] pushes N that come again until each had LIVES, in bulk
+# or each by itself: says "ready", goes on at a line on stdin. With `sidekiq -r` it is the job, and says "ready" once the
+# process works; CERTFLEET_BENCH_SOCKET is Redis.
 require 'sidekiq'
 
 SOCKET = ENV['CERTFLEET_BENCH_SOCKET'] || ARGV[0]
@@ -22,8 +23,12 @@ if __FILE__ == $PROGRAM_NAME
   $stdout.puts 'ready'
   $stdout.flush
   $stdin.gets
-  (0...ARGV[1].to_i).each_slice(1000) do |ids|
-    Sidekiq::Client.push_bulk('class' => Noop, 'args' => ids.map { |id| [id, ARGV[2].to_i] })
+  if ARGV[3] == 'each'
+    ARGV[1].to_i.times { |id| Noop.perform_async(id, ARGV[2].to_i) }
+  else
+    (0...ARGV[1].to_i).each_slice(1000) do |ids|
+      Sidekiq::Client.push_bulk('class' => Noop, 'args' => ids.map { |id| [id, ARGV[2].to_i] })
+    end
   end
   $stdout.puts 'done'
   $stdout.flush
