@@ -112,6 +112,12 @@ def test_the_canary_alone_closes_it(way):
     assert row["failures"] == row["tries"] == row["next"] == 0 and row["why"] == ""
 
 
+def test_one_canary_at_a_time_at_an_authority(fleet):
+    http, dns, other = Way(fleet), Way(fleet, "dns-01"), Way(fleet, "dns-01", "other")
+    assert http.take("w1") == 1 and dns.take("w2") == 0 and other.take("w2") == 1
+    assert http.end("ok")[0] == CLOSED and dns.take("w2") == 1
+
+
 def test_pauses_grow_to_the_longest(way):
     for i in range(LIMIT):
         way.fail(i)

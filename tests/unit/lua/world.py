@@ -50,7 +50,7 @@ def build(fleet):
     db.set(key("lock"), "holder")
     for way in ("http-01", "dns-01"):
         fleet.run("breaker", "try", "ca", way, "w1", DAY)
-    fleet.run("breaker", "end", "ca", "http-01", "w1", "ok", 1, 1, "")
+        fleet.run("breaker", "end", "ca", way, "w1", "ok", 1, 1, "")
     for i in range(3):
         fleet.run("breaker", "note", "ca", "http-01", "fail", 1 + i, DAY, f"d{i}", f"n{i}", "c")
     fleet.run("breaker", "try", "ca", "http-01", "w1", DAY)
