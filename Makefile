@@ -118,9 +118,9 @@ check-one: $(addprefix $(B)/tests/unit/,$(addsuffix _test,$(T))) ## run one unit
 build/deps-test: deploy/deps.sh
 	$(Q)deploy/deps.sh build test
 
-# All of them three files at once, for most of the time they wait; some in the order and with the output that one asks for.
+# All of them four files at once, for most of the time they wait; some in the order and with the output that one asks for.
 e2e: all $(AID_SO) build/deps-test ## run the end-to-end tests against real servers: E2E="-k name" for some
-	$(Q)CERTFLEET_BUILD=$(B) $(PYTHON) -B -m pytest -p no:cacheprovider tests/e2e $(or $(E2E),-n 3 --dist loadfile)
+	$(Q)CERTFLEET_BUILD=$(B) $(PYTHON) -B -m pytest -p no:cacheprovider tests/e2e $(or $(E2E),-n 4 --dist loadfile)
 
 chaos-test: all ## test chaos' plan and checker, and run two short storms
 	$(Q)CERTFLEET_BUILD=$(B) $(PYTHON) -B -m pytest -q -p no:cacheprovider tests/chaos $(CHAOS)

@@ -17,7 +17,7 @@
  */
 
 #define NONCE_BYTES 16
-#define LATE_MS     CLOCK_MINUTE_MS /* nobody asked since: it may be well again */
+#define LATE_MS     (20 * CLOCK_SECOND_MS) /* nobody asked since: it may be well again */
 
 struct waiter {
 	struct waiter *next;

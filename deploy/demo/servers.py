@@ -512,6 +512,7 @@ class Unbound(Server):
   tcp-idle-timeout: 60000
   num-queries-per-thread: 4096
   outgoing-range: 4096
+  outgoing-port-avoid: 0-32767
   so-reuseport: no
 remote-control:
   control-enable: no

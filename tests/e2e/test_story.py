@@ -12,7 +12,9 @@ DEMO = [os.path.join(TOP, "deploy/demo/demo.py")]
 
 
 def start_demo(**env):
+    """As a terminal starts it: what began in a background shell, which ignores SIGINT, would pass that on."""
     return subprocess.Popen(["/usr/bin/python3", "-B", *DEMO], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
                             env={**os.environ, "DEMO_STAY": "0", **env})
 
 
