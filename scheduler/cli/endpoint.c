@@ -106,7 +106,7 @@ int cmd_endpoint_add(struct cli *cli, const struct cli_args *args)
 struct list {
 	struct cli *cli;
 	struct table table;
-	const char *tenant, *type, *state, *contains;
+	const char *tenant, *type, *state, *reason, *authority, *contains;
 	uint64_t limit;
 	uint64_t shown, seen;
 	bool cut;
@@ -120,6 +120,12 @@ static bool list_wants(const struct list *l, const struct facts *f)
 	for (size_t i = 0; i < c->names_n && !found; i++)
 		found = strstr(c->names[i], l->contains) != NULL;
 	if (l->tenant != NULL && strcmp(l->tenant, c->tenant) != 0)
+		return false;
+	if (l->reason != NULL && strcmp(l->reason, f->reason) != 0)
+		return false;
+	if (l->authority != NULL &&
+		strcmp(l->authority,
+			f->endpoint.has_cert ? f->endpoint.cert.authority : c->authority) != 0)
 		return false;
 	if (l->type != NULL &&
 		strcmp(l->type, c->type == ENDPOINT_EXTERNAL ? "external" : "internal") != 0)
@@ -182,6 +188,8 @@ int cmd_endpoint_list(struct cli *cli, const struct cli_args *args)
 		.tenant = cli_arg(args, "tenant"),
 		.type = cli_arg(args, "type"),
 		.state = cli_arg(args, "state"),
+		.reason = cli_arg(args, "reason"),
+		.authority = cli_arg(args, "authority"),
 		.limit = cli_arg_number(args, "limit"),
 		.contains = args->words_n ? args->words[0] : NULL};
 

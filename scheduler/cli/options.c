@@ -142,7 +142,15 @@ const struct cli_option options_list[] = {
 		.kind = CLI_CHOICE,
 		.choices = STATES,
 		.help = "Only those in this state."},
+	{.name = "reason",
+		.arg = "CODE",
+		.kind = CLI_TEXT,
+		.help = "Only those whose state has this reason (certfleet explain CODE)."},
 	{.name = "tenant", .arg = "TENANT", .kind = CLI_TEXT, .help = "Only this tenant's."},
+	{.name = "authority",
+		.arg = "NAME",
+		.kind = CLI_TEXT,
+		.help = "Only those with a certificate of this authority."},
 	{.name = "type",
 		.arg = "TYPE",
 		.kind = CLI_CHOICE,
@@ -158,6 +166,7 @@ const struct cli_option options_list[] = {
 
 const struct cli_example examples_list[] = {
 	{"endpoint list --state failing", "What fails now."},
+	{"endpoint list --reason record_missing", "Whose owner has to create a record."},
 	{"endpoint list example.com", "Those whose id or names contain the text."},
 	{"--json endpoint list | jq -r '.endpoints[] | select(.state != \"active\") | .id'",
 		"For programs."},

@@ -181,14 +181,22 @@ static void many_endpoints_come_in_pages(void **state)
 	json_t *j = json_loads(f->out, 0, NULL);
 	const json_t *list = json_object_get(j, "endpoints");
 	assert_int_equal(json_array_size(list), 3);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "id")),
-		"n001.example.com");
-	json_decref(j);
+	const json_t *first = json_array_get(list, 0);
+	assert_string_equal(json_string_value(json_object_get(first, "id")), "n001.example.com");
 	assert_int_equal(RUN("endpoint", "list", "n44"), CLI_DONE);
 	contains(f->out, "n449.example.com");
 	assert_null(strstr(f->out, "n399.example.com"));
 	assert_int_equal(RUN("endpoint", "list", "--state", "parked"), CLI_DONE);
 	contains(f->err, "None of the 450 endpoints fits.");
+	list = json_object_get(first, "reason");
+	assert_int_equal(
+		RUN("endpoint", "list", "n44", "--reason", json_string_value(list)), CLI_DONE);
+	contains(f->out, "n449.example.com");
+	assert_int_equal(RUN("endpoint", "list", "--reason", "record_missing"), CLI_DONE);
+	contains(f->err, "None of the 450 endpoints fits.");
+	assert_int_equal(RUN("endpoint", "list", "--authority", "nobody"), CLI_DONE);
+	contains(f->err, "None of the 450 endpoints fits.");
+	json_decref(j);
 }
 
 static void unknown_endpoint(void **state)
