@@ -470,17 +470,22 @@ struct events *events_new(uv_loop_t *loop, struct redis *redis, const struct red
 	return x;
 }
 
-void events_close(struct events *x)
+void events_hang_up(struct events *x)
 {
 	struct listener *next;
 
-	if (!x)
-		return;
-	x->closed = true;
 	for (struct listener *l = x->listeners; l; l = next) {
 		next = l->next;
 		drop(l);
 	}
+}
+
+void events_close(struct events *x)
+{
+	if (!x)
+		return;
+	x->closed = true;
+	events_hang_up(x);
 	uv_close((uv_handle_t *)&x->tick, NULL);
 	redis_free(x->block);
 }

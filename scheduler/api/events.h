@@ -23,6 +23,8 @@ struct events *events_new(uv_loop_t *loop, struct redis *redis, const struct red
 void events_listen(struct events *e, struct v1_call *c);
 /** This endpoint looks different. */
 void events_changed(struct events *e, const char *endpoint);
+/** Ends every stream: whoever still may comes back, and misses nothing. */
+void events_hang_up(struct events *e);
 size_t events_listeners(const struct events *e);
 void events_close(struct events *e);
 /** After events_close() and the loop. NULL is a no-op. */

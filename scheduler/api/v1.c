@@ -1,6 +1,7 @@
 #include "scheduler/api/v1.h"
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/secret.h"
 #include "common/str.h"
@@ -10,8 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TICK_MS    50
-#define QUERY_ROWS 20000 /* a step of about a millisecond */
+#define TICK_MS         50
+#define TOKENS_EVERY_MS 2000
+#define QUERY_ROWS      20000 /* a step of about a millisecond */
 
 /* --- who asks */
 
@@ -168,6 +170,7 @@ static int load_tokens(struct v1 *v, struct why *why)
 {
 	const char *path = v->o.config->scheduler.tokens_file;
 	_buf_release_secret_ struct buf text = BUF_INIT(ACCESS_FILE_MAX);
+	struct access_tokens *tokens;
 	int err;
 
 	if (!path)
@@ -175,8 +178,32 @@ static int load_tokens(struct v1 *v, struct why *why)
 	err = secret_read_file(path, ACCESS_FILE_MAX, &text, why);
 	if (err)
 		return err;
-	err = access_tokens_parse(text.data, text.len, &v->tokens, why);
-	return err ? why_prefix(why, err, "%s: ", path) : 0;
+	err = access_tokens_parse(text.data, text.len, &tokens, why);
+	if (err)
+		return why_prefix(why, err, "%s: ", path);
+	access_tokens_free(v->tokens);
+	v->tokens = tokens;
+	return 0;
+}
+
+/* A file that cannot be read, or is being written, changes nothing: those who could get in can. */
+static void tokens_changed(
+	uv_fs_poll_t *poll, int status, const uv_stat_t *before, const uv_stat_t *now)
+{
+	struct v1 *v = poll->data;
+	struct why why = {""};
+
+	(void)before, (void)now;
+	if (status)
+		snprintf(why.text, sizeof why.text, "%s: %s", v->o.config->scheduler.tokens_file,
+			uv_strerror(status));
+	if (status || load_tokens(v, &why)) {
+		LOG(ERROR, "tokens_kept", LF("why", why.text),
+			LF("then", "the tokens of before go on being good"));
+		return;
+	}
+	LOG(INFO, "tokens_read", LF_INT("n", (int64_t)access_tokens_n(v->tokens)));
+	events_hang_up(v->events);
 }
 
 static void name_hosts(struct v1 *v)
@@ -238,6 +265,11 @@ void v1_start(struct v1 *v, struct redis *redis, const struct redis_options *opt
 	uv_idle_init(v->o.loop, &v->work);
 	v->tick.data = v->work.data = v;
 	uv_timer_start(&v->tick, on_tick, TICK_MS, TICK_MS);
+	uv_fs_poll_init(v->o.loop, &v->tokens_file);
+	v->tokens_file.data = v;
+	if (v->tokens)
+		uv_fs_poll_start(&v->tokens_file, tokens_changed,
+			v->o.config->scheduler.tokens_file, TOKENS_EVERY_MS);
 }
 
 void v1_close(struct v1 *v)
@@ -250,6 +282,7 @@ void v1_close(struct v1 *v)
 	events_close(v->events);
 	uv_close((uv_handle_t *)&v->tick, NULL);
 	uv_close((uv_handle_t *)&v->work, NULL);
+	uv_close((uv_handle_t *)&v->tokens_file, NULL);
 	for (struct v1_call *c = v->calls, *next; c; c = next) {
 		next = c->next;
 		if (!c->left) /* else the last reply of Redis ends it */

@@ -55,6 +55,7 @@ struct v1 {
 	bool has_label_key;
 	uv_timer_t tick;
 	uv_idle_t work; /* runs while queries do */
+	uv_fs_poll_t tokens_file;
 	struct v1_call *calls;
 	struct events *events; /* NULL until it is started */
 	uint64_t asked;        /* requests sent, for their ids */

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LATER "Schedulers read the file when they start: restart them, one after the other."
+#define LATER "Schedulers read it anew within seconds; on other machines it must be changed as well."
 
 struct file {
 	const char *path;

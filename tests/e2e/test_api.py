@@ -65,6 +65,21 @@ def test_what_is_sent_twice_is_done_once(stack, ops, tokens):
     problem(ops("POST", "/v1/endpoints", new, Idempotency_Key=""), 400, "invalid")
 
 
+def test_a_token_is_good_from_when_it_is_in_the_file_until_it_is_not(stack, patience):
+    """No scheduler is started again for it; what a revoked token had open ends."""
+    token = stack.cli_json("token", "new", "guest", "--scope", "read")["token"]
+    for at in range(len(stack.schedulers)):
+        api = Api(stack, token, at)
+        wait_until("it to be known", lambda a=api: a("GET", "/v1/endpoints")[0] == 200, 20 * patience, 0.2)
+    listener = Listener(stack, token)
+    stack.cli("token", "revoke", "guest")
+    for at in range(len(stack.schedulers)):
+        api = Api(stack, token, at)
+        wait_until("it to be unknown", lambda a=api: a("GET", "/v1/endpoints")[0] == 401, 20 * patience, 0.2)
+    with pytest.raises(AssertionError, match="the stream ended"):
+        listener.next(lambda kind, data: False)
+
+
 def test_pages_etags_and_order(stack, ops, patience):
     ids = [f"page{i}" for i in range(7)]
     for i in ids:
