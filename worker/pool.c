@@ -461,11 +461,13 @@ void pool_free(struct pool *p)
 	if (!p)
 		return;
 	p->draining = true;
+	p->drained = NULL;
+	for (struct job *j = p->jobs; j; j = j->next) /* or the end of a call would begin another */
+		stop(j, JOB_STOP_LOST);
 	queue_free(p->queue);
 	while (p->jobs) {
 		struct job *j = p->jobs;
 
-		stop(j, JOB_STOP_LOST);
 		p->jobs = j->next;
 		free_job(j);
 	}
