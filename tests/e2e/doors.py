@@ -120,28 +120,23 @@ def passes_on(responder):
     return behave
 
 
-def gigabyte(connection, door):
-    read_request(connection)
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1073741824\r\n\r\n")
-    sent, block = 0, b"x" * 65536
-    try:
-        while sent < 1 << 30:
-            connection.sendall(block)
-            sent += len(block)
-    finally:
-        door.most = max(door.most, sent)
+def endless(head, block):
+    """A gigabyte of blocks after the head, as far as the other takes it; door.most is how far that was."""
+    def behave(connection, door):
+        read_request(connection)
+        connection.sendall(head)
+        sent = 0
+        try:
+            while sent < 1 << 30:
+                connection.sendall(block)
+                sent += len(block)
+        finally:
+            door.most = max(door.most, sent)
+    return behave
 
 
-def headers_for_ever(connection, door):
-    read_request(connection)
-    connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    sent, block = 0, b"X-More: and more\r\n" * 1024
-    try:
-        while sent < 1 << 30:
-            connection.sendall(block)
-            sent += len(block)
-    finally:
-        door.most = max(door.most, sent)
+gigabyte = endless(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1073741824\r\n\r\n", b"x" * 65536)
+headers_for_ever = endless(b"HTTP/1.1 200 OK\r\n", b"X-More: and more\r\n" * 1024)
 
 
 def drips(connection, door):
