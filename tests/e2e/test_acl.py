@@ -152,7 +152,6 @@ def test_nobody_may_more_than_its_role(fleet, role):
 VALKEY = os.path.join(TOP, "build/deps/bin/valkey-server-8")
 
 
-@pytest.mark.skipif(not os.path.exists(VALKEY), reason="Valkey 8 is not unpacked")
 def test_valkey_takes_the_same_files(tmp_path):
     server = Redis(str(tmp_path), program=VALKEY, fleet="demo").start()
     try:
