@@ -10,6 +10,7 @@
 #include "scheduler/cli/cli.h"
 #include "tests/unit/testca.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -262,4 +263,23 @@ char *fleet_aid_read(struct fleet_aid *f, const char *name)
 		buf_add(&text, chunk, n);
 	fclose(file);
 	return mem_strdup(buf_cstr(&text));
+}
+
+int fleet_aid_setup(void **state)
+{
+	setlocale(LC_CTYPE, "C.UTF-8");
+	*state = fleet_aid_new();
+	return 0;
+}
+
+int fleet_aid_teardown(void **state)
+{
+	fleet_aid_free(*state);
+	return 0;
+}
+
+void fleet_aid_contains(const char *text, const char *part)
+{
+	if (strstr(text, part) == NULL)
+		fail_msg("\"%s\" is not in:\n%s", part, text);
 }

@@ -34,3 +34,10 @@ void fleet_aid_certificate(struct fleet_aid *f, const char *id, const char *seri
 	int64_t not_before_ms, EVP_PKEY *other_key);
 /** Text of a file in the folder; "" if it is not there. free() it. */
 char *fleet_aid_read(struct fleet_aid *f, const char *name);
+
+/** cmocka's fixture: a fleet a test, in *state. */
+int fleet_aid_setup(void **state);
+int fleet_aid_teardown(void **state);
+/** The part is in the text, or the test fails and shows it. */
+void fleet_aid_contains(const char *text, const char *part);
+#define FLEET_RUN(...) fleet_aid_run(f, __VA_ARGS__, NULL)
