@@ -288,16 +288,6 @@ static int index_of(const char *const *names, size_t n, const char *name)
 	return CF_EINVAL;
 }
 
-int job_intent_parse(const char *name, enum job_intent *out)
-{
-	int i = index_of(intent_names, ARRAY_LEN(intent_names), name);
-
-	if (i < 0)
-		return i;
-	*out = (enum job_intent)i;
-	return 0;
-}
-
 int endpoint_state_parse(const char *name, enum endpoint_state *out)
 {
 	int i = index_of(state_names, ARRAY_LEN(state_names), name);

@@ -243,8 +243,7 @@ int job_record_decode(const void *bytes, size_t n, struct job_record *out, struc
 const char *queue_name(enum queue_id q);      /* "verify", "issue" */
 const char *job_where_name(enum job_where w); /* "none", "due", "running", "parked" */
 const char *job_intent_name(
-	enum job_intent i); /* "look", "provision", "renew", "revoke", "remove" */
-int job_intent_parse(const char *name, enum job_intent *out);
+	enum job_intent i);                 /* "look", "provision", "renew", "revoke", "remove" */
 const char *job_lane_name(enum job_lane l); /* "person", "urgent", "normal", "suspect" */
 
 /* All of it. has_* tell which fields were there. */

@@ -88,7 +88,6 @@ const char *httpd_path(
 /** What came after the route's path before its "*"; "" if the route has none. */
 const char *httpd_path_rest(const struct httpd_request *r);
 enum httpd_method httpd_method(const struct httpd_request *r);
-bool httpd_is_head(const struct httpd_request *r);
 /** NULL if absent, "" if it has no value. Not after the answer, and NULL once the server is freed.
  */
 const char *httpd_query(const struct httpd_request *r, const char *name);
@@ -101,9 +100,6 @@ const char *httpd_header(const struct httpd_request *r, const char *name);
 const char *httpd_body(const struct httpd_request *r, size_t *len);
 /** The peer, from the socket: no header is believed. */
 const struct addr *httpd_remote(const struct httpd_request *r);
-/** For whatever the handler wants to keep with the request. */
-void httpd_set_data(struct httpd_request *r, void *data);
-void *httpd_data(const struct httpd_request *r);
 
 struct httpd_answer {
 	unsigned status;

@@ -22,11 +22,6 @@ enum httpd_method httpd_method(const struct httpd_request *r)
 	return r->method;
 }
 
-bool httpd_is_head(const struct httpd_request *r)
-{
-	return r->head;
-}
-
 const char *httpd_query(const struct httpd_request *r, const char *name)
 {
 	const char *value = NULL;
@@ -77,16 +72,6 @@ const char *httpd_body(const struct httpd_request *r, size_t *len)
 const struct addr *httpd_remote(const struct httpd_request *r)
 {
 	return &r->remote;
-}
-
-void httpd_set_data(struct httpd_request *r, void *data)
-{
-	r->data = data;
-}
-
-void *httpd_data(const struct httpd_request *r)
-{
-	return r->data;
 }
 
 /* --- answers */

@@ -21,7 +21,6 @@ struct httpd_request {
 	struct buf body;
 	size_t received; /* of the body, also what was thrown away */
 	struct addr remote;
-	void *data;
 	char *path;
 };
 

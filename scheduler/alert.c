@@ -11,11 +11,6 @@
 
 static const char *const severities[] = {"info", "warning", "critical"};
 
-const char *alert_severity_name(enum alert_severity s)
-{
-	return severities[s];
-}
-
 /* A text that may be too long or dirty: kept as far as it goes. */
 static void take_text(const struct mp *map, const char *key, char *out, size_t size)
 {

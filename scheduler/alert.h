@@ -23,8 +23,6 @@
 
 enum alert_severity { ALERT_INFO, ALERT_WARNING, ALERT_CRITICAL };
 
-const char *alert_severity_name(enum alert_severity s);
-
 #define ALERT_KEY_SIZE   256
 #define ALERT_CAUSE_SIZE 129
 #define ALERT_EDGE_MAX   16384 /* bytes of data */

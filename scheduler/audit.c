@@ -345,11 +345,6 @@ struct audit *audit_run(uv_loop_t *loop, struct redis *redis, const struct audit
 	return a;
 }
 
-void audit_pace(struct audit *a, int64_t pace_ms)
-{
-	a->options.pace_ms = pace_ms;
-}
-
 void audit_free(struct audit *a)
 {
 	if (!a || a->freed)

@@ -80,8 +80,6 @@ struct audit;
 
 /** Begins a pass. Never NULL. Borrows redis. */
 struct audit *audit_run(uv_loop_t *loop, struct redis *redis, const struct audit_options *options);
-/** Changes the pace of what is under way. */
-void audit_pace(struct audit *a, int64_t pace_ms);
 /** Stops without a further call; frees once the loop has turned and nothing is in flight. NULL is a
  * no-op. */
 void audit_free(struct audit *a);

@@ -124,11 +124,6 @@ bool leader_leads(const struct leader *l)
 	return l->state.leading;
 }
 
-uint64_t leader_term(const struct leader *l)
-{
-	return l->state.term;
-}
-
 const char *leader_holder(const struct leader *l)
 {
 	return l->holder;

@@ -57,7 +57,6 @@ struct leader_events {
 struct leader *leader_new(uv_loop_t *loop, struct redis *redis, const char *nonce, int64_t lease_ms,
 	const struct leader_events *events);
 bool leader_leads(const struct leader *l);
-uint64_t leader_term(const struct leader *l);
 /** Who leads, as far as is known; "" if nobody. Borrowed. */
 const char *leader_holder(const struct leader *l);
 /** Steps down (changed is called), gives the lease back, and asks no more. done is called once the

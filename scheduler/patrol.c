@@ -23,7 +23,7 @@ struct patrol {
 	bool leading, closed;
 	bool hurry; /* the next or present pass goes at full speed */
 	size_t logged;
-	int64_t endpoints, longest_life_ms;
+	int64_t longest_life_ms;
 };
 
 static void begin(struct patrol *p);
@@ -91,7 +91,6 @@ static void on_done(void *arg, int err, const struct audit_counts *c)
 			LF_INT("endpoints", c->endpoints));
 	} else {
 		show(c);
-		p->endpoints = (int64_t)c->endpoints;
 		p->longest_life_ms = c->longest_life_ms;
 		p->hurry = false;
 		if (audit_found(c))
@@ -132,7 +131,6 @@ struct patrol *patrol_new(uv_loop_t *loop, struct redis *redis, const struct nee
 	p->loop = loop;
 	p->redis = redis;
 	p->policy = *policy;
-	p->endpoints = -1;
 	p->timer.data = p;
 	uv_timer_init(loop, &p->timer);
 	return p;
@@ -163,11 +161,6 @@ void patrol_hurry(struct patrol *p)
 	p->hurry = true;
 	break_off(p); /* what it has read may be of the Redis before */
 	again_in(p, 0);
-}
-
-int64_t patrol_endpoints(const struct patrol *p)
-{
-	return p->endpoints;
 }
 
 int64_t patrol_longest_life_ms(const struct patrol *p)

@@ -20,8 +20,6 @@ struct patrol *patrol_new(uv_loop_t *loop, struct redis *redis, const struct nee
 void patrol_lead(struct patrol *p, bool leading);
 /** Begins a pass at full speed now. */
 void patrol_hurry(struct patrol *p);
-/** Endpoints of the last whole pass; -1 before there was one. */
-int64_t patrol_endpoints(const struct patrol *p);
 /** The longest certificate lifetime that the last pass saw; 0 before. */
 int64_t patrol_longest_life_ms(const struct patrol *p);
 void patrol_close(struct patrol *p);

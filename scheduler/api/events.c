@@ -435,11 +435,6 @@ void events_changed(struct events *x, const char *endpoint)
 	say_all(x, endpoint, text, (size_t)n);
 }
 
-size_t events_listeners(const struct events *x)
-{
-	return x->n;
-}
-
 /* --- life */
 
 static void on_tick(uv_timer_t *tick)

@@ -25,7 +25,6 @@ void events_listen(struct events *e, struct v1_call *c);
 void events_changed(struct events *e, const char *endpoint);
 /** Ends every stream: whoever still may comes back, and misses nothing. */
 void events_hang_up(struct events *e);
-size_t events_listeners(const struct events *e);
 void events_close(struct events *e);
 /** After events_close() and the loop. NULL is a no-op. */
 void events_free(struct events *e);

@@ -260,8 +260,6 @@ struct acme_order *acme_order_start(struct acme_authority *a, const struct acme_
  * order (drain, lost lease); else they are unpublished. Hooks under way may still complete later.
  */
 void acme_order_cancel(struct acme_order *o, bool keep);
-/** The step it is in, as progress() named it; since may be NULL. */
-const char *acme_order_step(const struct acme_order *o, int64_t *since_wall_ms);
 
 /* --- small calls
  * ---------------------------------------------------------------------------------- */

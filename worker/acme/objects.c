@@ -9,11 +9,6 @@
 static const char *const status_names[] = {"unknown", "pending", "ready", "processing", "valid",
 	"invalid", "deactivated", "expired", "revoked"};
 
-const char *ca_status_name(enum ca_status status)
-{
-	return (size_t)status < ARRAY_LEN(status_names) ? status_names[status] : "unknown";
-}
-
 const char *acme_challenge_name(enum acme_challenge_type type)
 {
 	static const char *const names[] = {"dns-01", "http-01", "tls-alpn-01"};

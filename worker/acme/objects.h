@@ -88,9 +88,6 @@ void ca_challenge_release(struct ca_challenge *c);
 /** explanation_url is allocated: free() it. */
 int ca_renewal_parse(const char *json, size_t n, struct acme_renewal *out, struct why *why);
 
-/** "pending" … ; never NULL. */
-const char *ca_status_name(enum ca_status status);
-
 /** Calls fn for each link of one Link header value (RFC 8288) with its target and its `rel` ("" if
  * it has none; several relations come one by one). Malformed parts end the reading. */
 void link_each(

@@ -329,10 +329,3 @@ void acme_order_cancel(struct acme_order *run, bool keep)
 			run_unpublish(run, &run->order.authz[i]);
 	run_drop(run);
 }
-
-const char *acme_order_step(const struct acme_order *run, int64_t *since_wall_ms)
-{
-	if (since_wall_ms)
-		*since_wall_ms = run->since_wall_ms;
-	return order_step_name(run->order.step);
-}

@@ -57,7 +57,6 @@ static void get_later(void *arg, struct httpd_request *r)
 {
 	struct world *w = arg;
 
-	httpd_set_data(r, w);
 	w->held[w->n_held++] = r;
 }
 
